@@ -1,0 +1,1 @@
+"""Sign up, log in, who am I."""

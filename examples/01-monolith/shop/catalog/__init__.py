@@ -1,0 +1,1 @@
+"""List, create, read, update and delete products."""

@@ -1,0 +1,68 @@
+"""Products: HTTP in, feature, HTTP out."""
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shop import responses
+from shop.catalog import feature
+from shop.catalog.feature import Product
+from shop.errors import InvalidInput
+from shop.requests import integer, page, parse, seller, text
+
+PRODUCT = {"name": text(1, 200), "price_cents": integer(0, 100_000_000), "stock": integer(0, 1_000_000)}
+
+
+async def create_product(request: Request) -> Response:
+    """POST /products"""
+    who = seller(request)
+    new = await feature.create_product(request.state.db, who, **parse(request.state.body, PRODUCT))
+    return responses.created(vars(new), f"/products/{new.id}")
+
+
+async def read_product(request: Request) -> Response:
+    """GET /products/{id}"""
+    product = await feature.product(request.state.db, request.path_params["id"])
+    # The same for everyone, so caches may keep it; no-cache: but ask each time whether it is still this version.
+    headers = {"ETag": tag(product), "Cache-Control": "no-cache"}
+    if request.headers.get("if-none-match") == tag(product):
+        return responses.not_modified(headers)
+    return responses.ok(vars(product), headers)
+
+
+async def list_products(request: Request) -> Response:
+    """GET /products"""
+    after, limit = page(request, "after")
+    products, last = await feature.list_products(request.state.db, after, limit)
+    following = last and f"/products?after={last}&limit={limit}"
+    return responses.ok({"items": [vars(product) for product in products], "next": following})
+
+
+async def update_product(request: Request) -> Response:
+    """PUT /products/{id}"""
+    who = seller(request)
+    product = await feature.update_product(request.state.db, who, request.path_params["id"], wanted_version(request),
+                                           **parse(request.state.body, PRODUCT))
+    return responses.ok(vars(product), {"ETag": tag(product)})
+
+
+async def delete_product(request: Request) -> Response:
+    """DELETE /products/{id}"""
+    who = seller(request)
+    await feature.delete_product(request.state.db, who, request.path_params["id"], wanted_version(request))
+    return responses.no_content()
+
+
+def tag(product: Product) -> str:
+    """The product's version as HTTP writes it."""
+    return f'"{product.version}"'
+
+
+def wanted_version(request: Request) -> int | None:
+    """The version that If-Match insists on; None if the client does not mind."""
+    value = request.headers.get("if-match", "*")
+    if value == "*":
+        return None
+    if match := re.fullmatch(r'"([0-9]{1,18})"', value):
+        return int(match[1])
+    raise InvalidInput('If-Match must be an ETag as we sent it, such as "3".', field="If-Match", value=value[:100])

@@ -1,0 +1,1 @@
+"""Show the products ordered by a user."""

@@ -1,0 +1,1 @@
+"""Buy: stock never goes below zero, nothing is half-written."""

@@ -1,0 +1,81 @@
+"""How the shop's application meets the network: uvicorn, with a limit on what it waits for."""
+import asyncio
+import http
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST_HEADER_BYTES = 32_768
+HEADERS_TIMEOUT_S = 10
+
+
+def config(app: ASGIApp) -> uvicorn.Config:
+    """The configuration that every server of the shop runs with."""
+    return uvicorn.Config(
+        app,
+        http=GuardedProtocol,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,           # X-Forwarded-For is believed from nobody: it would forge the address we count by
+        timeout_graceful_shutdown=2,   # seconds that requests under way get to finish
+    )
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which by itself reads headers of any size and waits for them without end."""
+
+    timer: asyncio.TimerHandle | None = None
+    header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self.wait_for_headers()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.stop_waiting()
+        super().connection_lost(error)
+
+    def data_received(self, data: bytes) -> None:
+        self.header_bytes += len(data)
+        super().data_received(data)
+        # Still no end in sight: on_headers_complete, which counts more closely, has not been called.
+        if self.timer and self.header_bytes > MOST_HEADER_BYTES:
+            self.refuse(431)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self.timer is None:   # not the connection's first request: that one is timed from the start
+            self.header_bytes = 0
+            self.wait_for_headers()
+
+    def on_headers_complete(self) -> None:
+        self.stop_waiting()
+        if sum(len(name) + len(value) + 4 for name, value in self.headers) + len(self.url) > MOST_HEADER_BYTES:
+            self.refuse(431)
+            raise ValueError("headers too large")   # stops the parser; uvicorn then calls send_400_response
+        super().on_headers_complete()
+
+    def wait_for_headers(self) -> None:
+        """Nothing is returned; the connection closes unless the headers are complete in time."""
+        self.timer = self.loop.call_later(HEADERS_TIMEOUT_S, self.transport.close)
+
+    def stop_waiting(self) -> None:
+        """Nothing is returned; the connection stays open."""
+        if self.timer:
+            self.timer.cancel()
+            self.timer = None
+
+    def refuse(self, status: int) -> None:
+        """Nothing is returned; the client is told why, and the connection closes."""
+        if self.transport.is_closing():
+            return
+        words = f"{status} {http.HTTPStatus(status).phrase}"
+        self.transport.write(f"HTTP/1.1 {words}\r\nContent-Type: text/plain\r\nContent-Length: {len(words)}\r\n"
+                             f"Connection: close\r\n\r\n{words}".encode("ascii"))
+        self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
