@@ -10,7 +10,8 @@ from shop.errors import Forbidden, InvalidInput, NotLoggedIn
 
 MOST_PER_PAGE = 100
 PER_PAGE = 20
-LARGEST_ID = 10**18   # fits the 64 bits of both databases
+LARGEST_ID = 10**18 - 1   # fits the 64 bits of both databases
+MISSING = object()        # the value of a field that did not come; null would be a value
 
 Field = Callable[[str, object], object]   # (name, value as it came) -> value as we want it; raises InvalidInput
 
@@ -22,7 +23,7 @@ def parse(body: object, fields: Mapping[str, Field]) -> dict:
     if unknown := sorted(body.keys() - fields.keys()):
         raise InvalidInput(f"There is no field {shown(unknown[0])!r} here; there are: {', '.join(fields)}.",
                            field=shown(unknown[0]))
-    return {name: field(name, body.get(name)) for name, field in fields.items()}
+    return {name: field(name, body.get(name, MISSING)) for name, field in fields.items()}
 
 
 def text(least: int, most: int, pattern: str = r".*", example: str = "") -> Field:
@@ -48,6 +49,8 @@ def secret(least: int, most: int) -> Field:
 def integer(least: int, most: int) -> Field:
     """A field that is a whole number in a range."""
     def check(name: str, value: object) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)   # JSON knows one kind of number: 3.0 is 3
         # In Python True is an int; in JSON it is not a number.
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise InvalidInput(f"{name} must be a whole number from {least:,} to {most:,}, not {shown(value)!r}.",
@@ -59,7 +62,7 @@ def integer(least: int, most: int) -> Field:
 def boolean(default: bool) -> Field:
     """A field that is true or false, and may be left out."""
     def check(name: str, value: object) -> bool:
-        if value is None:
+        if value is MISSING:
             return default
         if not isinstance(value, bool):
             raise InvalidInput(f"{name} must be true or false, not {shown(value)!r}.", field=name, value=shown(value))
@@ -102,6 +105,8 @@ def is_printable(value: str) -> bool:
 
 def shown(value: object) -> object:
     """The value as an error may repeat it: short, and sure to be sendable."""
+    if value is MISSING:
+        return "nothing"
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (list, dict)):

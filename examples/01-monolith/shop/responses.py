@@ -5,6 +5,7 @@ from http import HTTPStatus
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from shop import errors
@@ -67,9 +68,12 @@ def failed(error: Exception, scope: Scope) -> Response:
 
 async def not_routed(request: Request, error: HTTPException) -> Response:
     """404 or 405: the router found no route, or none for this method."""
-    detail = (f"There is nothing at {request.url.path[:200]!r}." if error.status_code == 404
-              else f"{request.method} is not possible here.")
-    return problem(request.scope, error.status_code, detail, error.headers)
+    if error.status_code == 404:
+        return problem(request.scope, 404, f"There is nothing at {request.scope['path'][:200]!r}.")
+    # Starlette's own list has the methods of the first route that fits the path; there may be more.
+    fitting = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    allowed = ", ".join(sorted({method for route in fitting for method in route.methods}))
+    return problem(request.scope, error.status_code, f"Possible here: {allowed}.", {"Allow": allowed})
 
 
 def problem(scope: Scope, status: int, detail: str, headers: object = None, kind: str = "", **members: object) -> Response:

@@ -8,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEADER_BYTES = 32_768
 HEADERS_TIMEOUT_S = 10
+LINGER_S = 1   # how long a refused client may go on sending
 
 
 def config(app: ASGIApp) -> uvicorn.Config:
@@ -28,6 +29,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     timer: asyncio.TimerHandle | None = None
     header_bytes = 0
+    refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
@@ -38,6 +40,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
+        if self.refused:
+            return
         self.header_bytes += len(data)
         super().data_received(data)
         # Still no end in sight: on_headers_complete, which counts more closely, has not been called.
@@ -69,13 +73,18 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def refuse(self, status: int) -> None:
         """Nothing is returned; the client is told why, and the connection closes."""
+        self.refused = True
+        self.stop_waiting()
         if self.transport.is_closing():
             return
         words = f"{status} {http.HTTPStatus(status).phrase}"
         self.transport.write(f"HTTP/1.1 {words}\r\nContent-Type: text/plain\r\nContent-Length: {len(words)}\r\n"
                              f"Connection: close\r\n\r\n{words}".encode("ascii"))
-        self.transport.close()
+        self.transport.write_eof()
+        # Closed at once, with bytes still on their way to us, the connection would be
+        # reset, and the client would never read our answer.
+        self.loop.call_later(LINGER_S, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
-        if not self.transport.is_closing():
+        if not self.refused:
             super().send_400_response(msg)

@@ -1,14 +1,14 @@
 """Orders: HTTP in, feature, HTTP out."""
-from datetime import datetime, timezone
+from collections import Counter
+from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from shop import responses
-from shop.errors import InvalidInput
 from shop.orders import feature
 from shop.orders.feature import Order
-from shop.requests import LARGEST_ID, account, integer, parse, several, text
+from shop.requests import LARGEST_ID, MISSING, account, integer, parse, several, text
 
 LINE = {"product_id": integer(1, LARGEST_ID), "quantity": integer(1, 1_000)}
 NEW_ORDER = {"lines": several(1, 20, LINE)}
@@ -18,7 +18,7 @@ KEY = text(1, 100, r"[!-~]+", example="1 to 100 visible ASCII characters, new fo
 async def place_order(request: Request) -> Response:
     """POST /orders"""
     who = account(request)
-    key = KEY("Idempotency-Key", request.headers.get("idempotency-key"))
+    key = KEY("Idempotency-Key", request.headers.get("idempotency-key", MISSING))
     wanted = by_product(parse(request.state.body, NEW_ORDER)["lines"])
     order = await feature.place_order(request.state.db, who.id, key, wanted)
     return responses.created(as_json(order), f"/orders/{order.id}")
@@ -37,11 +37,11 @@ async def cancel_order(request: Request) -> Response:
 
 
 def by_product(lines: list[dict]) -> dict[int, int]:
-    """The quantity of each product; InvalidInput if one product stands in two lines."""
-    wanted = {line["product_id"]: line["quantity"] for line in lines}
-    if len(wanted) < len(lines):
-        raise InvalidInput("Each product may stand in one line only.", field="lines")
-    return wanted
+    """The quantity of each product; two lines of one product add up."""
+    wanted = Counter()
+    for line in lines:
+        wanted[line["product_id"]] += line["quantity"]
+    return dict(wanted)
 
 
 def as_json(order: Order) -> dict:
@@ -52,4 +52,4 @@ def as_json(order: Order) -> dict:
 
 def iso(seconds: int) -> str:
     """The time as in 2026-11-22T21:02:35Z."""
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
