@@ -5,11 +5,10 @@ What one layer finds out it leaves in scope["state"] for those behind it.
 """
 import asyncio
 import json
+import random
 import re
-import uuid
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shop import errors, responses
@@ -17,6 +16,14 @@ from shop.accounts import feature as accounts
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 GOOD_REQUEST_ID = re.compile(r"[\w-]{8,64}", re.ASCII)
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The value of a request's header, or ''. All middleware asks here: with every request, so it has to be quick."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return value.decode("latin-1")
+    return ""
 
 
 class RequestId:
@@ -28,13 +35,13 @@ class RequestId:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        came_with = Headers(scope=scope).get("x-request-id", "")
-        request_id = came_with if GOOD_REQUEST_ID.fullmatch(came_with) else uuid.uuid4().hex
+        came_with = header(scope, b"x-request-id")
+        request_id = came_with if GOOD_REQUEST_ID.fullmatch(came_with) else f"{random.getrandbits(128):032x}"   # no secret
         scope["state"]["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                message["headers"].append((b"x-request-id", request_id.encode("ascii")))
             await send(message)
 
         await self.app(scope, receive, send_with_id)
@@ -59,10 +66,11 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self.HEADERS]
-                if not any(name == b"cache-control" for name, _ in message["headers"]):
+                headers = message["headers"]
+                if b"cache-control" not in dict(headers):
                     # A private answer must not be found in a cache; what is public says so itself.
-                    message["headers"].append((b"cache-control", b"no-store"))
+                    headers.append((b"cache-control", b"no-store"))
+                headers.extend(self.HEADERS)
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
@@ -131,7 +139,7 @@ class SizeLimit:
 
 def announced_length(scope: Scope) -> int:
     """How many bytes the headers say the body has; 0 where they say nothing."""
-    digits = Headers(scope=scope).get("content-length", "0")
+    digits = header(scope, b"content-length") or "0"
     if not re.fullmatch(r"[0-9]{1,18}", digits):
         raise errors.InvalidInput("Content-Length must be a number.", field="Content-Length", value=digits[:100])
     return int(digits)
@@ -151,11 +159,10 @@ class CrossSiteCheck:
 
 def is_cross_site(scope: Scope) -> bool:
     """Whether the browser says that another site's page is the sender. No page can forge these two headers."""
-    headers = Headers(scope=scope)
-    if site := headers.get("sec-fetch-site"):
+    if site := header(scope, b"sec-fetch-site"):
         return site not in ("same-origin", "none")
-    origin = headers.get("origin")   # older browsers; a program that is no browser sends neither
-    return origin is not None and origin != f"{scope['scheme']}://{headers.get('host')}"
+    origin = header(scope, b"origin")   # older browsers; a program that is no browser sends neither
+    return origin not in ("", f"{scope['scheme']}://{header(scope, b'host')}")
 
 
 class BodyParser:
@@ -172,7 +179,7 @@ class BodyParser:
 
     async def body(self, scope: Scope, receive: Receive) -> object:
         """The parsed body, once it has arrived as a whole."""
-        kind = Headers(scope=scope).get("content-type", "")
+        kind = header(scope, b"content-type")
         if kind.partition(";")[0].strip().lower() != "application/json":
             raise errors.WrongContentType(f"Send the body as application/json, not as {kind[:100]!r}.",
                                           field="Content-Type", value=kind[:100])
@@ -185,8 +192,9 @@ class BodyParser:
 
 def has_body(scope: Scope) -> bool:
     """Whether a body was announced; one that comes with a GET means nothing, and nobody reads it."""
-    announced = announced_length(scope) > 0 or "transfer-encoding" in Headers(scope=scope)
-    return announced and scope["method"] not in SAFE_METHODS
+    if scope["method"] in SAFE_METHODS:
+        return False
+    return announced_length(scope) > 0 or header(scope, b"transfer-encoding") != ""
 
 
 async def whole_body(receive: Receive) -> bytes:
@@ -228,7 +236,7 @@ class Sessions:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            token = HTTPConnection(scope).cookies.get("session")
+            token = cookie_parser(header(scope, b"cookie")).get("session")
             scope["state"]["session"] = await find_session(scope, token) if token else None
         await self.app(scope, receive, send)
 

@@ -1,10 +1,11 @@
 """Results and errors become responses. Every error, wherever it was raised, leaves as problem+json (RFC 9457)."""
+import json
 import logging
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
@@ -27,16 +28,17 @@ STATUS = {
 }
 
 log = logging.getLogger("shop")
+to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def ok(content: object, headers: dict[str, str] | None = None) -> Response:
     """200 with the content as JSON."""
-    return JSONResponse(content, headers=headers)
+    return Response(to_json(content), headers=headers, media_type="application/json")
 
 
 def created(content: object, location: str) -> Response:
     """201 with the new thing, and the place where it can be read again."""
-    return JSONResponse(content, 201, headers={"Location": location})
+    return Response(to_json(content), 201, {"Location": location}, "application/json")
 
 
 def no_content() -> Response:
@@ -81,7 +83,7 @@ def problem(scope: Scope, status: int, detail: str, headers: object = None, kind
     title = HTTPStatus(status).phrase
     content = {"type": f"urn:shop:{kind or dashed(title)}", "title": title, "status": status, "detail": detail,
                "request_id": scope["state"].get("request_id"), **members}
-    return JSONResponse(content, status, headers, media_type="application/problem+json")
+    return Response(to_json(content), status, headers, "application/problem+json")
 
 
 def dashed(words: str) -> str:

@@ -27,8 +27,9 @@ def config(app: ASGIApp) -> uvicorn.Config:
 class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which by itself reads headers of any size and waits for them without end."""
 
-    timer: asyncio.TimerHandle | None = None
-    header_bytes = 0
+    timer: asyncio.TimerHandle | None = None   # runs while headers are due
+    in_headers = False
+    received = 0       # bytes since the last headers were complete
     refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -42,24 +43,30 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.refused:
             return
-        self.header_bytes += len(data)
+        self.received += len(data)
         super().data_received(data)
-        # Still no end in sight: on_headers_complete, which counts more closely, has not been called.
-        if self.timer and self.header_bytes > MOST_HEADER_BYTES:
+        if self.in_headers and self.received > MOST_HEADER_BYTES:
             self.refuse(431)
+        elif self.in_headers and self.timer is None:
+            self.wait_for_headers()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self.timer is None:   # not the connection's first request: that one is timed from the start
-            self.header_bytes = 0
-            self.wait_for_headers()
+        self.in_headers = True
 
     def on_headers_complete(self) -> None:
+        self.in_headers = False
         self.stop_waiting()
-        if sum(len(name) + len(value) + 4 for name, value in self.headers) + len(self.url) > MOST_HEADER_BYTES:
+        # What was received may be a body for the most part: count the headers themselves, if there is need.
+        if self.received > MOST_HEADER_BYTES and self.header_bytes() > MOST_HEADER_BYTES:
             self.refuse(431)
             raise ValueError("headers too large")   # stops the parser; uvicorn then calls send_400_response
+        self.received = 0
         super().on_headers_complete()
+
+    def header_bytes(self) -> int:
+        """The size of the headers as they came, with the route."""
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def wait_for_headers(self) -> None:
         """Nothing is returned; the connection closes unless the headers are complete in time."""

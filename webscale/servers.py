@@ -1,0 +1,282 @@
+"""Real servers, started in the background from a cell: `shop = serve("01-monolith")`.
+
+Each server is a process of its own, on a free port of this machine, and is gone with the notebook however that ends.
+"""
+import json
+import linecache
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import requests
+
+from webscale import stages
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+READY_WITHIN_S = 20
+STOPPED_WITHIN_S = 5
+LEFT_WITHIN_S = 2
+TRACES_KEPT = 1_000
+
+
+class ServeError(Exception):
+    """A server that did not start, with what to do about it; `.log` is the path of its log."""
+
+    def __init__(self, sentence: str, log: Path | None = None) -> None:
+        super().__init__(sentence)
+        self.log = log
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the stack of middleware a new one goes, and what it is made with."""
+
+    place: str
+    of: str
+    options: dict = field(default_factory=dict)
+
+
+def before(name: str, **options: object) -> Place:
+    """The place just outside the middleware of that name: requests meet the new one first."""
+    return Place("before", name, options)
+
+
+def after(name: str, **options: object) -> Place:
+    """The place just inside the middleware of that name: requests meet the new one next."""
+    return Place("after", name, options)
+
+
+def serve(example: str | Path = "01-monolith", *, stage: str | None = None, settings: dict | None = None,
+          without: list[str] | tuple[str, ...] = (), add: dict[str, Place] | None = None) -> "Server":
+    """A running server: of an example, with middleware taken away or added, or of the reader's own stage.
+
+    ServeError says why it did not start and what to do.
+    """
+    ignore_proxies()
+    stop_former_run_of_this_cell()
+    configuration = {"base": str(EXAMPLES / "01-monolith"), "folder": None, "stage": None, "without": list(without),
+                     "add": [{"name": name, "source": source_of(name), **asdict(place)}
+                             for name, place in (add or {}).items()]}
+    if stage:
+        configuration["stage"] = {"name": stage, "source": source_of(stage)}
+        return Server(stage, configuration, {})
+    folder = folder_of(example)
+    configuration["folder"] = str(folder)
+    return Server(folder.name, configuration, variables(folder, settings or {}))
+
+
+class Server:
+    """A server that runs in the background: `.url`, `.stop()`, `.kill()`, `.log`; stopped at the end of a `with`."""
+
+    def __init__(self, name: str, configuration: dict, environment: dict[str, str]) -> None:
+        self.name = name
+        self.scratch = Path(tempfile.mkdtemp(prefix="webscale-"))   # log and database; gone with the server
+        self.log = self.scratch / "server.log"
+        self.traces: deque[dict] = deque(maxlen=TRACES_KEPT)   # what the launcher's pipe brought, newest last
+        self.process = start(self.scratch, self.log, environment)
+        self.ready = queue.Queue(1)
+        threading.Thread(target=listen, args=(self.process.stdout, self.ready, self.traces), daemon=True).start()
+        self.finalizer = weakref.finalize(self, end, self.process, self.scratch)
+        try:
+            tell(self.process, json.dumps({**configuration, "scratch": str(self.scratch)}).encode() + b"\n")
+            self.port = self.wait_until_ready()
+        except BaseException:
+            self.finalizer()
+            raise
+        remember(self)
+
+    @property
+    def url(self) -> str:
+        """Where the server is, as in http://127.0.0.1:40123."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server's process runs."""
+        return self.process.poll() is None
+
+    def session(self) -> requests.Session:
+        """A client that keeps its cookies and its connection, and asks no proxy."""
+        session = requests.Session()
+        session.trust_env = False
+        return session
+
+    def stop(self) -> None:
+        """Nothing is returned; requests under way got two seconds to finish, and the server is gone."""
+        tell(self.process, b"stop\n")
+        try:
+            self.process.wait(STOPPED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            pass   # the end of its input will not be overheard
+        self.finalizer()
+
+    def kill(self) -> None:
+        """Nothing is returned; the server is gone at once, in the middle of whatever it did."""
+        self.process.kill()
+        self.finalizer()
+
+    def wait_until_ready(self) -> int:
+        """The port, once the server listens; ServeError with its last words if it never does."""
+        try:
+            message = self.ready.get(timeout=READY_WITHIN_S)
+        except queue.Empty:
+            raise self.failed(f"was not ready within {READY_WITHIN_S} s") from None
+        if message is None:   # the pipe was closed: the process has ended
+            raise self.failed(f"did not start: it ended with code {self.process.wait()}")
+        return message["port"]
+
+    def failed(self, what: str) -> ServeError:
+        """The error that says what happened, with the server's last words and a copy of its log that stays."""
+        log = Path(tempfile.gettempdir()) / f"webscale-{self.process.pid}.log"
+        shutil.copyfile(self.log, log)
+        return ServeError(f"{self.name} {what}. Its last words were: {last_words(log)} "
+                          "Mend that and run the cell again; the whole log is at error.log.", log)
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        if self.alive:
+            return f"<{self.name} at {self.url}, running>"
+        return f"<{self.name}, stopped>" if not self.finalizer.alive else f"<{self.name}, died with code {self.process.poll()}>"
+
+
+def start(scratch: Path, log: Path, environment: dict[str, str]) -> subprocess.Popen:
+    """The launcher's process, which waits to be told what to serve."""
+    # A group of its own: Jupyter's Interrupt is sent to the kernel's whole group and must not reach the servers.
+    own_group = ({"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32"
+                 else {"start_new_session": True})
+    with open(log, "wb") as file:
+        return subprocess.Popen([sys.executable, "-m", "webscale.launcher"], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=file, env={**os.environ, **environment}, cwd=scratch,
+                                **own_group)
+
+
+def listen(pipe, ready: queue.Queue, traces: deque) -> None:
+    """Nothing is returned; runs in a thread for as long as the launcher's pipe is open."""
+    with pipe:
+        for line in pipe:
+            message = json.loads(line)
+            if "ready" in message:
+                ready.put(message["ready"])
+            else:
+                traces.append(message["trace"])
+    try:
+        ready.put_nowait(None)
+    except queue.Full:
+        pass
+
+
+def tell(process: subprocess.Popen, line: bytes) -> None:
+    """Nothing is returned; a process that is gone hears nothing."""
+    try:
+        process.stdin.write(line)
+        process.stdin.flush()
+    except OSError:
+        pass
+
+
+def end(process: subprocess.Popen, scratch: Path) -> None:
+    """Nothing is returned; the process and its folder are gone. Called once for each server, whatever became of it."""
+    try:
+        process.stdin.close()   # the launcher leaves when its input ends
+    except OSError:
+        pass
+    try:
+        process.wait(LEFT_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def last_words(log: Path) -> str:
+    """The last line of the log that says why, which uvicorn's closing line does not."""
+    lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines()]
+    reasons = [line for line in lines if line and not line.startswith("ERROR:    Application startup failed")]
+    return reasons[-1] if reasons else "nothing."
+
+
+def folder_of(example: str | Path) -> Path:
+    """The example's folder: of that name in examples/, or the path itself."""
+    folder = example if isinstance(example, Path) else EXAMPLES / example
+    if not folder.is_dir():
+        names = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
+        raise ServeError(f"There is no example {folder.name!r}. There are: {', '.join(names)}; or give a Path to a folder.")
+    return folder.resolve()
+
+
+def variables(folder: Path, settings: dict) -> dict[str, str]:
+    """The settings as the example's environment variables: SHOP_SEED for seed."""
+    prefix = next((path.parent.name.upper() for path in folder.glob("*/app.py")), "")
+    return {f"{prefix}_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def source_of(stage: str) -> str:
+    """The source of the reader's stage."""
+    if stage not in stages.sources:
+        there_are = ", ".join(stages.sources) or "none yet"
+        raise ServeError(f"There is no stage {stage!r}; there are: {there_are}. "
+                         f"Run the cell that starts with %%stage {stage} first.")
+    return stages.sources[stage]
+
+
+def ignore_proxies() -> None:
+    """Nothing is returned; from now on no client in this process asks a proxy for 127.0.0.1."""
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = [host for host in os.environ.get(name, "").split(",") if host]
+        if "127.0.0.1" not in hosts:
+            os.environ[name] = ",".join([*hosts, "127.0.0.1"])
+
+
+# A cell that is run again must not leave the servers of its former run behind. Most go when their variable
+# gets a new value, but IPython keeps what a cell displayed: so each cell's servers are noted with the run they are of.
+of_cells: dict[str, tuple[int, list[weakref.ref]]] = {}
+
+
+def stop_former_run_of_this_cell() -> None:
+    """Nothing is returned; servers that an earlier run of the calling cell started are gone."""
+    cell, run = calling_cell()
+    former_run, servers = of_cells.get(cell, (run, []))
+    if former_run != run:
+        del of_cells[cell]
+        for server in servers:
+            if server():
+                server().finalizer()
+
+
+def remember(server: Server) -> None:
+    """Nothing is returned; the server is noted as its cell's."""
+    cell, run = calling_cell()
+    if cell:
+        of_cells.setdefault(cell, (run, []))[1].append(weakref.ref(server))
+
+
+def calling_cell() -> tuple[str, int]:
+    """The source of the cell that is running, and the number of its run; ("", 0) outside of IPython."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is None:
+        return "", 0
+    frame, cell = sys._getframe(), ""
+    while frame:
+        if frame.f_globals is shell.user_ns or frame.f_globals is shell.user_module.__dict__:
+            cell = frame.f_code.co_filename   # the outermost is the cell itself; others are functions it calls
+        frame = frame.f_back
+    return "".join(linecache.getlines(cell)) or cell, shell.execution_count

@@ -1,0 +1,17 @@
+"""`%%stage NAME`: a cell that is run, and whose source is kept, so that a server can run it too."""
+import linecache
+
+sources: dict[str, str] = {}   # what each stage's cell says, by the stage's name
+
+
+def stage(name: str, cell: str) -> None:
+    """Nothing is returned; the cell has run in the notebook, and `serve(stage=name)` can run it in a server."""
+    from IPython import get_ipython
+    name = name.strip()
+    if not name.isidentifier():
+        raise ValueError(f"Name the stage as in %%stage Stopwatch: {name!r} is no name.")
+    filename = f"<stage {name}>"
+    linecache.cache[filename] = (len(cell), None, cell.splitlines(keepends=True), filename)
+    sources[name] = cell
+    shell = get_ipython()
+    exec(compile(shell.transform_cell(cell), filename, "exec"), shell.user_ns)
