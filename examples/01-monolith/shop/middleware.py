@@ -54,7 +54,6 @@ class SecurityHeaders:
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
         (b"cross-origin-resource-policy", b"same-origin"),
-        (b"referrer-policy", b"no-referrer"),
     ]
 
     def __init__(self, app: ASGIApp) -> None:

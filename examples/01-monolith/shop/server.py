@@ -16,6 +16,7 @@ def config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=GuardedProtocol,
+        ws="none",                     # the shop speaks HTTP only
         log_level="warning",
         access_log=False,
         server_header=False,
