@@ -1,0 +1,57 @@
+"""The labs from a teacher's side: the student version gives nothing away, and grading gives the points."""
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("nbgrader", reason="nbgrader is in the dependency group labs.")
+ROOT = Path(__file__).parents[2]
+LAB = "01-middleware"
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """A course's folder with the labs in it and the student version made."""
+    folder = tmp_path_factory.mktemp("course")
+    shutil.copy(ROOT / "nbgrader_config.py", folder)
+    shutil.copytree(ROOT / "labs", folder / "labs")
+    nbgrader(folder, "generate_assignment", LAB)
+    return folder
+
+
+def nbgrader(folder, *words):
+    """Nothing is returned; the command has done its work in the folder."""
+    # nbgrader calls another program of its environment by name.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    subprocess.run([sys.executable, "-m", "nbgrader", *words], cwd=folder, check=True, capture_output=True, timeout=120,
+                   env={**os.environ, "PATH": path})
+
+
+def submit(course, student, notebook):
+    """Nothing is returned; the student has handed in this notebook."""
+    target = course / "submitted" / student / LAB
+    target.mkdir(parents=True)
+    shutil.copy(notebook, target / f"{LAB}.ipynb")
+
+
+def test_the_student_version_has_neither_solutions_nor_hidden_checks(course):
+    text = (course / "release" / LAB / f"{LAB}.ipynb").read_text("utf-8")
+
+    assert text.count("raise NotImplementedError()") == 3   # two tasks, and the sentence that announces them
+    assert not [word for word in ("SOLUTION", "HIDDEN", "send_with_id", "noon-{number}") if word in text]
+
+
+def test_the_solution_gets_all_points_and_the_starter_none(course):
+    submit(course, "ann", course / "labs" / LAB / f"{LAB}.ipynb")
+    submit(course, "ben", course / "release" / LAB / f"{LAB}.ipynb")
+
+    nbgrader(course, "autograde", LAB)
+    nbgrader(course, "export")
+
+    with open(course / "grades.csv", newline="") as file:
+        scores = {row["student_id"]: float(row["raw_score"]) for row in csv.DictReader(file)}
+    assert scores == {"ann": 15, "ben": 0}
