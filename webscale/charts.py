@@ -1,5 +1,8 @@
 """The series' figures, one function each. A figure states its message: its title is what one would say aloud."""
-from collections.abc import Iterable, Sequence
+import io
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ContextDecorator
 
 import matplotlib
 import matplotlib.figure
@@ -8,6 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Ellipse, FancyArrowPatch, FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
+from matplotlib.ticker import StrMethodFormatter
+from PIL import Image
+
+from webscale.claims import Guess, number
+from webscale.tracing import Stage, Step, Trace, indents_of, shown_stages
 
 # Okabe and Ito's palette, which the colour-blind can tell apart: one colour per kind of stage, everywhere.
 COLOURS = {
@@ -56,11 +64,36 @@ WIDTH = 10   # inches, of every figure
 class Figure(matplotlib.figure.Figure):
     """A figure that a notebook shows once, as the cell's result; pyplot, which would show it again, is not asked."""
 
-    def _repr_png_(self) -> str:
-        return print_figure(self, base64=True)
+    def _repr_png_(self) -> bytes:
+        """The picture in 256 colours: a third of the bytes, and they stand in the notebook's file."""
+        small = io.BytesIO()
+        Image.open(io.BytesIO(print_figure(self))).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+            small, "png", optimize=True)
+        return small.getvalue()
 
 
-styled = matplotlib.rc_context(STYLE)
+class Styled(ContextDecorator):
+    """Matplotlib draws in STYLE, within `with styled:` or in a function under `@styled`."""
+
+    def __init__(self) -> None:
+        self.contexts = []   # rc_context's own object works only once
+
+    def __enter__(self) -> None:
+        self.contexts.append(matplotlib.rc_context(STYLE))
+        self.contexts[-1].__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self.contexts.pop().__exit__(*error)
+
+
+styled = Styled()
+
+
+def blank(title: str, height: float, x: str = "", y: str = "") -> tuple[Figure, Axes]:
+    """A figure with its title over the whole width, and its axes with their labels."""
+    figure = Figure(figsize=(WIDTH, height))
+    figure.suptitle(textwrap.fill(title, 64), x=0.01, ha="left", size=16, weight="bold")
+    return figure, figure.add_subplot(xlabel=x, ylabel=y)
 
 
 def shade(colour: str, strength: float) -> str:
@@ -95,10 +128,9 @@ def request_path(lit: str = "all") -> Figure:
     """The lecture's picture with one stage lit, or all of them."""
     if lit not in SAID:
         raise ValueError(f"There is no stage {lit!r} on the picture; choose one of {', '.join(SAID)}.")
-    figure = Figure(figsize=(WIDTH, 5))
-    axes = figure.add_subplot(xlim=(0, 100), ylim=(0, 50))
+    figure, axes = blank(SAID[lit], 5)
+    axes.set(xlim=(0, 100), ylim=(0, 50))
     axes.set_axis_off()
-    axes.set_title(SAID[lit])
     draw_way_in(axes, lit)
     draw_features(axes, lit)
     draw_way_back(axes, lit)
@@ -124,7 +156,7 @@ def draw_features(axes: Axes, lit: str) -> None:
     for row, (letter, name) in enumerate(FEATURES.items()):
         y = 39 - 9.6 * row
         arrow(axes, [(45, 30), (49.5, y + 4.4)], "router", lit)
-        arrow(axes, [(86, y + 4.4), (90, 30 + (y + 4.4 - 30) * 0.35)], "crud", lit)
+        arrow(axes, [(86, y + 4.4), (89.6, 29.5 + (y + 4.4 - 30) * 0.35)], "crud", lit)
         axes.add_patch(FancyBboxPatch((49.5, y), 36.5, 8.8, boxstyle="round,pad=0,rounding_size=0.8",
                                       facecolor="#F6F7F8", edgecolor="#D5D9DE"))
         axes.text(50.6, y + 6.9, f"{letter}  {name}", va="center", weight="bold", size=12.5,
@@ -181,3 +213,162 @@ def arrow(axes: Axes, points: list[tuple[float, float]], kind: str, lit: str) ->
     axes.add_patch(FancyArrowPatch(path=Path(points), arrowstyle="-|>", mutation_scale=15, joinstyle="round",
                                    linewidth=2.2 if shown else 1.4,
                                    color=COLOURS[kind] if shown else "#C9CED4", shrinkA=0, shrinkB=0))
+
+
+# ------------------------------------------------------------------ a trace
+
+@styled
+def waterfall(trace: Trace) -> Figure:
+    """When each stage of the trace began and ended; dark where it was at work itself, pale where another was."""
+    stages = shown_stages(trace.stages)
+    if not stages:
+        raise ValueError(f"{trace!r} has nothing to draw: {trace.note}")
+    figure, axes = blank(finding(trace), 1.7 + 0.3 * len(stages), x="ms since the client began")
+    for row, stage in enumerate(stages):
+        draw_stage(axes, row, stage, own_intervals(stage, trace.stages))
+    indents = indents_of(trace.stages, helpers=False)
+    axes.set_yticks(range(len(stages)), ["   " * indents[stage.id] + stage.name for stage in stages])
+    # The names start at the left, so that their indents can be seen; Matplotlib would end them at the right.
+    axes.tick_params(axis="y", length=0, pad=longest(stages, indents) * 7.4)
+    for label in axes.get_yticklabels():
+        label.set_horizontalalignment("left")
+    axes.set(ylim=(len(stages) - 0.4, -1.3), xlim=(0, trace.total_ms))
+    axes.text(1.18, -0.95, "own time", transform=axes.get_yaxis_transform(), ha="right", va="center", color=FAINT)
+    axes.grid(axis="x")
+    add_legend(figure, stages)
+    return figure
+
+
+def finding(trace: Trace) -> str:
+    """How long the request took, and the stage in the server that took most of it."""
+    slowest = max((stage for stage in trace.stages if stage.kind != "client"), key=lambda stage: stage.own_ms)
+    return f"{trace.method} {trace.path} took {trace.total_ms:.1f} ms, {slowest.own_ms:.1f} ms of it in {slowest.name}"
+
+
+def longest(stages: Iterable[Stage], indents: Mapping[str, int]) -> int:
+    """How many letters wide the names are with their indents."""
+    return max(len(stage.name) + round(1.6 * indents[stage.id]) for stage in stages)
+
+
+def own_intervals(stage: Stage, stages: Sequence[Stage]) -> list[tuple[float, float]]:
+    """Start and length of each time in which the stage was at work, and none of those that ran in it."""
+    free, now = [], stage.start_ms
+    for inner in sorted(shown_stages(within(stage, stages)), key=lambda inner: inner.start_ms):
+        free.append((now, inner.start_ms - now))
+        now = max(now, inner.end_ms)
+    return [(start, length) for start, length in [*free, (now, stage.end_ms - now)] if length > 0]
+
+
+def within(stage: Stage, stages: Iterable[Stage]) -> Iterator[Stage]:
+    """The stages that ran in this one, at any depth."""
+    inside = {stage.id}
+    for each in stages:   # a stage comes after the one that it ran in
+        if each.parent in inside:
+            inside.add(each.id)
+            yield each
+
+
+def draw_stage(axes: Axes, row: int, stage: Stage, own: list[tuple[float, float]]) -> None:
+    """Nothing is returned; the stage's bar and its own time are on the axes."""
+    colour = COLOURS[stage.kind]
+    axes.barh(row, stage.total_ms, left=stage.start_ms, height=0.72, color=shade(colour, 0.28))
+    axes.broken_barh(own, (row - 0.36, 0.72), facecolor=colour, edgecolor=colour, linewidth=0.8)
+    axes.text(1.18, row, f"{stage.own_ms:.2f} ms", transform=axes.get_yaxis_transform(), ha="right", va="center", size=12)
+
+
+def add_legend(figure: Figure, stages: Iterable[Stage]) -> None:
+    """Nothing is returned; the colours of the stages' kinds are explained below the figure."""
+    seen = {"crud" if stage.kind == "database" else stage.kind for stage in stages}
+    patches = [Rectangle((0, 0), 1, 1, color=COLOURS[kind], label="CRUD, database" if kind == "crud" else kind)
+               for kind in COLOURS if kind in seen]
+    figure.legend(handles=patches, loc="outside lower left", ncols=len(patches), frameon=False, fontsize=12,
+                  handlelength=1, handleheight=1, columnspacing=1.2, handletextpad=0.5)
+
+
+@styled
+def steps(trace: Trace) -> Figure:
+    """The stepper's steps below each other, for those who cannot click: full on the way in, empty on the way out."""
+    way = trace.steps
+    figure, axes = blank(f"{trace.headline}: {len(way)} steps from request to response", 0.9 + 0.34 * len(way))
+    axes.set(xlim=(0, 100), ylim=(len(way) - 0.4, -0.6))
+    axes.set_axis_off()
+    indents = indents_of(trace.stages, helpers=False)
+    places = [(1.5 + 1.6 * indents[step.stage.id], row) for row, step in enumerate(way)]
+    axes.plot(*zip(*places), color="#C9CED4", linewidth=1.6, zorder=1) if places else None
+    for (x, row), step in zip(places, way):
+        draw_step(axes, x, row, step)
+    return figure
+
+
+def draw_step(axes: Axes, x: float, row: int, step: Step) -> None:
+    """Nothing is returned; the step's dot, its name and what happened are on the axes."""
+    colour = COLOURS[step.stage.kind]
+    axes.scatter([x], [row], s=110, color="white" if step.way == "out" else colour, edgecolor=colour, linewidth=2,
+                 zorder=2)
+    axes.text(x + 1.8, row, step.name, va="center", size=12, weight="bold")
+    axes.text(44, row, textwrap.shorten(step.text, 58, placeholder=" …"), va="center", size=12, color="#555B62")
+
+
+# ------------------------------------------------------------------ measurements
+
+@styled
+def bars(values: Mapping[str, float], title: str, unit: str, *, lit: str | Iterable[str] = (),
+         colours: Mapping[str, str] | None = None, guess: Guess | None = None) -> Figure:
+    """One bar a value, with its number; those that the title speaks of are lit, the reader's guess is a broken line."""
+    lit = {lit} if isinstance(lit, str) else set(lit)
+    figure, axes = blank(title, 1.5 + 0.55 * len(values), x=unit)
+    shown = [(colours or {}).get(name, ACCENT if name in lit else QUIET) for name in values]
+    drawn = axes.barh(list(values), list(values.values()), color=shown, height=0.66)
+    axes.bar_label(drawn, [f"{number(value)} {unit}" for value in values.values()], padding=6, size=13, weight="bold")
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.set_xlim(0, 1.18 * max([*values.values(), guess.value if guess else 0]))
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0, labelsize=13)
+    if guess:
+        axes.axvline(guess.value, color=INK, linestyle="--", linewidth=1.8)
+        axes.text(guess.value, -0.55, f" you said {number(guess.value)} {unit}", va="bottom", size=12)
+    return figure
+
+
+@styled
+def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x: str, y: str, *,
+          lit: str | Iterable[str] = (), colours: Mapping[str, str] | None = None) -> Figure:
+    """One line a series of (xs, ys), named at its end; those that the title speaks of are lit."""
+    lit = {lit} if isinstance(lit, str) else set(lit)
+    figure, axes = blank(title, 5, x=x, y=y)
+    for name, (xs, ys) in series.items():
+        colour = (colours or {}).get(name, ACCENT if name in lit else FAINT)
+        axes.plot(xs, ys, "o-", color=colour, markersize=6, clip_on=False)
+        axes.annotate(name, (xs[-1], ys[-1]), xytext=(10, 0), textcoords="offset points", va="center", color=colour,
+                      weight="bold", annotation_clip=False)
+    axes.set(xlim=(0, max(max(xs) for xs, _ in series.values())), ylim=(0, None))   # the names stand outside
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.grid()
+    return figure
+
+
+@styled
+def latencies(values: Mapping[str, Sequence[float]], title: str, unit: str = "ms", *,
+              colours: Mapping[str, str] | None = None) -> Figure:
+    """For each series the share of its requests that had an answer by then; half, 95 % and 99 % are marked."""
+    figure, axes = blank(title, 5, x=f"latency, {unit}", y="share of requests answered, %")
+    wheel = [QUIET, ACCENT, COLOURS["crud"], COLOURS["feature"]]
+    for place, (name, sample) in enumerate(values.items()):
+        ordered = sorted(sample)
+        colour = (colours or {}).get(name, wheel[place % len(wheel)] if len(values) > 1 else INK)
+        axes.step([0, *ordered], [100 * done / len(ordered) for done in range(len(ordered) + 1)], where="post",
+                  color=colour, label=name)
+        for share, mark in PERCENTILES.items():
+            axes.scatter([percentile(ordered, share)], [share], s=80, color=mark, edgecolor="white", zorder=3)
+    for share, mark in PERCENTILES.items():
+        axes.axhline(share, color=mark, linewidth=1, linestyle=":", zorder=1)
+    axes.set(xlim=(0, None), ylim=(0, 103), yticks=[0, 25, *PERCENTILES])
+    axes.legend(frameon=False, loc="lower right", fontsize=13)
+    return figure
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share, in per cent, of the ordered values does not exceed."""
+    return ordered[max(0, -(-len(ordered) * share // 100) - 1)]

@@ -24,8 +24,6 @@ from webscale.spans import FunctionSpan, LayerSpan, Recording
 
 # The functions of modules with these names are stages, of this kind.
 KINDS = {"controller": "controller", "feature": "feature", "crud": "crud", "database": "database", "responses": "response"}
-# Starlette asks whether an endpoint or an exception handler is a coroutine function, so these have to stay one.
-STAY_COROUTINES = {"controller", "response"}
 SAMPLED = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f][13579bdf]")
 
 log = logging.getLogger("webscale")
@@ -96,51 +94,63 @@ def wrap_member(member: object, filename: str, kind: str, path: str) -> object |
 
 def wrapped(function: FunctionType, kind: str, path: str) -> Callable:
     """The function, recorded when it is called on behalf of a sampled request."""
+    signature = inspect.signature(function)
     start = functools.partial(FunctionSpan, kind=kind, name=f"{path}.{function.__name__}", function=function,
-                              signature=inspect.signature(function))
-    if not inspect.iscoroutinefunction(function):
-        return wrapped_function(function, start)
-    if kind in STAY_COROUTINES:
-        return wrapped_endpoint(function, start)
-    return wrapped_coroutine(function, start)
+                              signature=signature)
 
-
-def wrapped_function(function: FunctionType, start: Callable) -> Callable:
-    """A plain function, recorded."""
-    @functools.wraps(function)
-    def wrapper(*args, **kwargs):
-        if current.get() is None:
-            return function(*args, **kwargs)
+    def recorded_call(args: tuple, kwargs: dict) -> object:
         with start(args, kwargs) as span, traced_lines():
             return span.returned(function(*args, **kwargs))
-    return wrapper
 
+    async def recorded_coroutine(args: tuple, kwargs: dict) -> object:
+        with start(args, kwargs) as span:
+            return span.returned(await Stepped(function(*args, **kwargs)))
 
-def wrapped_coroutine(function: FunctionType, start: Callable) -> Callable:
-    """A coroutine function, recorded: by a plain one, which costs less where nothing is to be recorded."""
-    @functools.wraps(function)
-    def wrapper(*args, **kwargs):
-        if current.get() is None:
-            return function(*args, **kwargs)
-        return recorded(function, start, args, kwargs)
-    return wrapper
-
-
-def wrapped_endpoint(function: FunctionType, start: Callable) -> Callable:
-    """A coroutine function, recorded, that is still one for whoever asks."""
-    @functools.wraps(function)
-    async def wrapper(*args, **kwargs):
-        if current.get() is None:
-            return await function(*args, **kwargs)
-        return await recorded(function, start, args, kwargs)
+    if not inspect.iscoroutinefunction(function):
+        return wrapper_like(function, signature, recorded_call)
+    wrapper = wrapper_like(function, signature, recorded_coroutine)
     wrapper.is_stage = True
+    return marked_as_coroutine(wrapper)   # Starlette asks this of its endpoints and exception handlers
+
+
+WRAPPER = """
+def wrapper{signature}:
+    if current_span() is None:
+        return function({arguments})
+    return recorded(({positional}), dict({named}))
+"""
+
+
+def wrapper_like(function: FunctionType, signature: inspect.Signature, recorded: Callable) -> Callable:
+    """A function that calls the given one, or recorded(args, kwargs) if there is a request to record.
+
+    It is written out with the function's own parameters. One with *args and **kwargs would do the same,
+    but cost everybody three times as much, recorded or not.
+    """
+    plain = [parameter.replace(annotation=parameter.empty,
+                               default=parameter.empty if parameter.default is parameter.empty else None)
+             for parameter in signature.parameters.values()]
+    positional, named = [], []
+    for parameter in plain:
+        prefix = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**",
+                  parameter.KEYWORD_ONLY: f"{parameter.name}="}.get(parameter.kind, "")
+        (named if prefix not in ("", "*") else positional).append(prefix + parameter.name)
+    text = WRAPPER.format(signature=signature.replace(parameters=plain, return_annotation=inspect.Signature.empty),
+                          arguments=", ".join(positional + named), named=", ".join(named),
+                          positional="".join(f"{name}, " for name in positional))
+    names = {"current_span": current.get, "function": function, "recorded": recorded}
+    exec(compile(text, "<recorder>", "exec"), names)
+    wrapper = functools.update_wrapper(names["wrapper"], function)
+    wrapper.__defaults__, wrapper.__kwdefaults__ = function.__defaults__, function.__kwdefaults__
     return wrapper
 
 
-async def recorded(function: FunctionType, start: Callable, args: tuple, kwargs: dict) -> object:
-    """What the coroutine function returns; a span says how."""
-    with start(args, kwargs) as span:
-        return span.returned(await Stepped(function(*args, **kwargs)))
+def marked_as_coroutine(function: Callable) -> Callable:
+    """The plain function, which returns a coroutine, marked as if it were a coroutine function."""
+    if hasattr(inspect, "markcoroutinefunction"):   # Python 3.12 and later
+        return inspect.markcoroutinefunction(function)
+    function._is_coroutine = asyncio.coroutines._is_coroutine
+    return function
 
 
 # ------------------------------------------------------------------ requests
@@ -184,7 +194,7 @@ class Sampled:
 
         try:
             with root:
-                await self.traced(scope, receive_from_client, send_to_client)
+                await self.traced()(scope, receive_from_client, send_to_client)
         finally:
             # After the response, and outside the event loop: other requests do not wait for it.
             asyncio.get_running_loop().run_in_executor(self.sender, self.deliver, recording)
@@ -197,8 +207,4 @@ class Sampled:
             log.exception("The trace of a request could not be sent")
 
 
-# uvicorn asks whether an application is a coroutine function, to tell ASGI 3 from its predecessor.
-if hasattr(inspect, "markcoroutinefunction"):   # Python 3.12 and later
-    inspect.markcoroutinefunction(Sampled.__call__)
-else:
-    Sampled.__call__._is_coroutine = asyncio.coroutines._is_coroutine
+marked_as_coroutine(Sampled.__call__)   # uvicorn tells ASGI 3 from its predecessor by that

@@ -11,20 +11,22 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import weakref
 from collections import deque
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import BinaryIO, Self
 
 import requests
 
 from webscale import stages
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+BASE = EXAMPLES / "01-monolith"   # whatever is served has this one's limits for headers and connections
 READY_WITHIN_S = 20
-STOPPED_WITHIN_S = 5
-LEFT_WITHIN_S = 2
+STOPPED_WITHIN_S = 5    # after "stop": two seconds for the requests under way, the rest for the lifespan's end
+LEFT_WITHIN_S = 2       # after the end of its input; what has not left by then is killed
 TRACES_KEPT = 1_000
 
 
@@ -63,33 +65,29 @@ def serve(example: str | Path = "01-monolith", *, stage: str | None = None, sett
     """
     ignore_proxies()
     stop_former_run_of_this_cell()
-    configuration = {"base": str(EXAMPLES / "01-monolith"), "folder": None, "stage": None, "without": list(without),
-                     "add": [{"name": name, "source": source_of(name), **asdict(place)}
-                             for name, place in (add or {}).items()]}
     if stage:
-        configuration["stage"] = {"name": stage, "source": source_of(stage)}
-        return Server(stage, configuration, {})
+        if settings or without or add:
+            raise ServeError("A stage is served as its cell says: settings, without and add are for an example.")
+        return Server(stage, {"stage": {"name": stage, "source": source_of(stage)}}, {})
     folder = folder_of(example)
-    configuration["folder"] = str(folder)
-    return Server(folder.name, configuration, variables(folder, settings or {}))
+    change = {"without": list(without), "add": [added(name, place) for name, place in (add or {}).items()]}
+    return Server(folder.name, {"folder": str(folder), **change}, variables(folder, settings or {}))
 
 
 class Server:
     """A server that runs in the background: `.url`, `.stop()`, `.kill()`, `.log`; stopped at the end of a `with`."""
 
-    def __init__(self, name: str, configuration: dict, environment: dict[str, str]) -> None:
+    def __init__(self, name: str, what: dict, environment: dict[str, str]) -> None:
         self.name = name
         self.scratch = Path(tempfile.mkdtemp(prefix="webscale-"))   # log and database; gone with the server
         self.log = self.scratch / "server.log"
         self.traces: deque[dict] = deque(maxlen=TRACES_KEPT)   # what the launcher's pipe brought, newest last
         self.process = start(self.scratch, self.log, environment)
-        self.ready = queue.Queue(1)
-        threading.Thread(target=listen, args=(self.process.stdout, self.ready, self.traces), daemon=True).start()
         self.finalizer = weakref.finalize(self, end, self.process, self.scratch)
+        running.add(self)
         try:
-            tell(self.process, json.dumps({**configuration, "scratch": str(self.scratch)}).encode() + b"\n")
-            self.port = self.wait_until_ready()
-        except BaseException:
+            self.port, self.pid = self.begin({"base": str(BASE), "scratch": str(self.scratch), **what})
+        except BaseException:   # Interrupt, too
             self.finalizer()
             raise
         remember(self)
@@ -98,11 +96,6 @@ class Server:
     def url(self) -> str:
         """Where the server is, as in http://127.0.0.1:40123."""
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        """The number of the server's process."""
-        return self.process.pid
 
     @property
     def alive(self) -> bool:
@@ -117,36 +110,41 @@ class Server:
 
     def stop(self) -> None:
         """Nothing is returned; requests under way got two seconds to finish, and the server is gone."""
-        tell(self.process, b"stop\n")
-        try:
-            self.process.wait(STOPPED_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            pass   # the end of its input will not be overheard
-        self.finalizer()
+        if self.finalizer.alive:
+            tell(self.process, b"stop")
+            with suppress(subprocess.TimeoutExpired):   # the end of its input will not be overheard
+                self.process.wait(STOPPED_WITHIN_S)
+            self.finalizer()
 
     def kill(self) -> None:
         """Nothing is returned; the server is gone at once, in the middle of whatever it did."""
         self.process.kill()
         self.finalizer()
 
-    def wait_until_ready(self) -> int:
-        """The port, once the server listens; ServeError with its last words if it never does."""
+    def begin(self, configuration: dict) -> tuple[int, int]:
+        """Port and process number, once the server listens; ServeError with its last words if it never does."""
+        ready = queue.SimpleQueue()
+        threading.Thread(target=listen, args=(self.process.stdout, ready, self.traces), daemon=True).start()
+        tell(self.process, json.dumps(configuration).encode())
         try:
-            message = self.ready.get(timeout=READY_WITHIN_S)
+            message = ready.get(timeout=READY_WITHIN_S)
         except queue.Empty:
-            raise self.failed(f"was not ready within {READY_WITHIN_S} s") from None
+            raise self.failed(f"was not ready within {READY_WITHIN_S} s", "Find out what its start waits for") from None
         if message is None:   # the pipe was closed: the process has ended
-            raise self.failed(f"did not start: it ended with code {self.process.wait()}")
-        return message["port"]
+            raise self.failed("did not start", "Mend that")
+        return message["port"], message["pid"]
 
-    def failed(self, what: str) -> ServeError:
-        """The error that says what happened, with the server's last words and a copy of its log that stays."""
-        log = Path(tempfile.gettempdir()) / f"webscale-{self.process.pid}.log"
-        shutil.copyfile(self.log, log)
-        return ServeError(f"{self.name} {what}. Its last words were: {last_words(log)} "
-                          "Mend that and run the cell again; the whole log is at error.log.", log)
+    def failed(self, what: str, cure: str) -> ServeError:
+        """The error that says what happened; the log stays for as long as the error does."""
+        self.finalizer.detach()
+        self.process.kill()   # told to leave, it would take the log with it
+        leave(self.process)
+        error = ServeError(f"{self.name} {what}. Its last words were:\n  {last_words(self.log)}\n"
+                           f"{cure} and run the cell again; the whole log is at error.log.", self.log)
+        weakref.finalize(error, shutil.rmtree, self.scratch, ignore_errors=True)
+        return error
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -155,7 +153,8 @@ class Server:
     def __repr__(self) -> str:
         if self.alive:
             return f"<{self.name} at {self.url}, running>"
-        return f"<{self.name}, stopped>" if not self.finalizer.alive else f"<{self.name}, died with code {self.process.poll()}>"
+        died = self.finalizer.alive   # nobody stopped it
+        return f"<{self.name}, {f'died with code {self.process.returncode}' if died else 'stopped'}>"
 
 
 def start(scratch: Path, log: Path, environment: dict[str, str]) -> subprocess.Popen:
@@ -169,57 +168,58 @@ def start(scratch: Path, log: Path, environment: dict[str, str]) -> subprocess.P
                                 **own_group)
 
 
-def listen(pipe, ready: queue.Queue, traces: deque) -> None:
+def listen(pipe: BinaryIO, ready: queue.SimpleQueue, traces: deque) -> None:
     """Nothing is returned; runs in a thread for as long as the launcher's pipe is open."""
     with pipe:
         for line in pipe:
+            if not line.endswith(b"\n"):   # killed in the middle of a word
+                break
             message = json.loads(line)
             if "ready" in message:
                 ready.put(message["ready"])
             else:
                 traces.append(message["trace"])
-    try:
-        ready.put_nowait(None)
-    except queue.Full:
-        pass
+    ready.put(None)
 
 
 def tell(process: subprocess.Popen, line: bytes) -> None:
     """Nothing is returned; a process that is gone hears nothing."""
-    try:
-        process.stdin.write(line)
+    with suppress(OSError):
+        process.stdin.write(line + b"\n")
         process.stdin.flush()
-    except OSError:
-        pass
 
 
 def end(process: subprocess.Popen, scratch: Path) -> None:
-    """Nothing is returned; the process and its folder are gone. Called once for each server, whatever became of it."""
-    try:
+    """Nothing is returned; process and folder are gone. Called once for each server, whatever became of it."""
+    leave(process)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def leave(process: subprocess.Popen) -> None:
+    """Nothing is returned; the process has ended."""
+    with suppress(OSError):
         process.stdin.close()   # the launcher leaves when its input ends
-    except OSError:
-        pass
     try:
         process.wait(LEFT_WITHIN_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def last_words(log: Path) -> str:
     """The last line of the log that says why, which uvicorn's closing line does not."""
     lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines()]
     reasons = [line for line in lines if line and not line.startswith("ERROR:    Application startup failed")]
-    return reasons[-1] if reasons else "nothing."
+    return reasons[-1] if reasons else "(it said nothing)"
 
 
 def folder_of(example: str | Path) -> Path:
     """The example's folder: of that name in examples/, or the path itself."""
     folder = example if isinstance(example, Path) else EXAMPLES / example
     if not folder.is_dir():
-        names = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
-        raise ServeError(f"There is no example {folder.name!r}. There are: {', '.join(names)}; or give a Path to a folder.")
+        names = sorted(path.parents[1].name for path in EXAMPLES.glob("*/*/app.py"))
+        raise ServeError(f"There is no example {folder.name!r}. There are: {', '.join(names)}; "
+                         "for a folder of your own give its Path.")
     return folder.resolve()
 
 
@@ -227,6 +227,19 @@ def variables(folder: Path, settings: dict) -> dict[str, str]:
     """The settings as the example's environment variables: SHOP_SEED for seed."""
     prefix = next((path.parent.name.upper() for path in folder.glob("*/app.py")), "")
     return {f"{prefix}_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def added(name: str, place: Place) -> dict:
+    """What the launcher needs to know of a middleware that the reader adds."""
+    if not isinstance(place, Place):
+        raise ServeError(f'Say where {name} goes, as in add={{"{name}": before("Authentication")}}; '
+                         f"{place!r} is no place.")
+    try:
+        json.dumps(place.options)
+    except TypeError as error:
+        raise ServeError(f"The options of {name} travel to the server's process as JSON: {error}. "
+                         "Give numbers, texts, lists and dicts; anything else belongs into the stage's cell.") from None
+    return {"name": name, "source": source_of(name), **asdict(place)}
 
 
 def source_of(stage: str) -> str:
@@ -270,13 +283,33 @@ def remember(server: Server) -> None:
 
 
 def calling_cell() -> tuple[str, int]:
-    """The source of the cell that is running, and the number of its run; ("", 0) outside of IPython."""
+    """What tells the cell that is running from others, and the number of its run; ("", 0) outside of IPython."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is None:
         return "", 0
-    frame, cell = sys._getframe(), ""
+    message = getattr(shell, "get_parent", dict)()   # JupyterLab's names the cell, which is then known even when edited
+    return message.get("metadata", {}).get("cellId") or source_of_calling_cell(shell), shell.execution_count
+
+
+def source_of_calling_cell(shell: object) -> str:
+    """The text of the cell that calls us; "" if none does."""
+    frame, filename = sys._getframe(), ""
     while frame:
-        if frame.f_globals is shell.user_ns or frame.f_globals is shell.user_module.__dict__:
-            cell = frame.f_code.co_filename   # the outermost is the cell itself; others are functions it calls
+        if frame.f_globals is shell.user_ns:
+            filename = frame.f_code.co_filename   # the outermost is the cell itself; others are functions it calls
         frame = frame.f_back
-    return "".join(linecache.getlines(cell)) or cell, shell.execution_count
+    return "".join(linecache.getlines(filename))
+
+
+running: "weakref.WeakSet[Server]" = weakref.WeakSet()
+
+
+def let_go() -> None:
+    """Nothing is returned; this process, a forked child, keeps no server alive and ends none."""
+    for server in running:
+        server.finalizer.detach()
+        server.process.stdin.raw.close()
+
+
+if hasattr(os, "register_at_fork"):   # multiprocessing forks on some systems; a child may outlive the notebook's kernel
+    os.register_at_fork(after_in_child=let_go)

@@ -12,14 +12,18 @@ HIDDEN = "‹hidden›"
 MOST_TEXT, MOST_ITEMS, MOST_DEPTH = 200, 20, 5
 LARGEST = 10**18   # a longer number says nothing to a reader, and json refuses to write the longest
 
-# Fields, parameters, columns and variables whose value may be shown.
+# Fields, parameters, columns and variables whose value may be shown. A name belongs here only if no secret can be
+# meant by it, whoever sends it.
 SHOWN = set("""
     id name price_cents stock seller_id seller version quantity product_id account_id order_id status status_code
     total_cents ordered_at started_at seen_at still_sold request_id limit after before now wanted by_product count
-    type title detail field value next method answer allowed
+    type title next method answer allowed
 """.split())
+# Members of an error's answer. They repeat what somebody sent, so only the bytes that went over the wire show them,
+# where the notebook knows what was sent.
+TOLD = {"detail", "field", "value"}
 # Fields of a JSON body that may be named, though their value stays hidden or is looked into.
-NAMED = SHOWN | set("email password token token_hash password_hash lines items account session key fingerprint".split())
+NAMED = SHOWN | TOLD | set("email password token token_hash password_hash lines items account session key fingerprint".split())
 HEADERS = set("""
     accept accept-encoding accept-language allow cache-control connection content-encoding content-length content-type
     content-security-policy cross-origin-resource-policy date etag expect host idempotency-key if-match if-none-match
@@ -99,7 +103,7 @@ def masked_json(text: str, mask=lambda key: f'"{HIDDEN}"') -> str:
     """The JSON text, each text or number of an unlisted field replaced by mask(field)."""
     def one(match: re.Match) -> str:
         key = match[1][1:-1]
-        return match[0] if key in SHOWN else match[1] + match[2] + mask(key)
+        return match[0] if key in SHOWN | TOLD else match[1] + match[2] + mask(key)
     return JSON_PAIR.sub(one, text)
 
 

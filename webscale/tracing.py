@@ -3,11 +3,12 @@
     trace = tracing.trace(server, "POST", "/orders", json={"lines": [{"product_id": 1, "quantity": 2}]})
     trace.table()
 """
+import math
 import secrets
 import textwrap
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import requests
 
@@ -140,7 +141,7 @@ class Trace:
 
     def table(self, times: bool = True, helpers: bool = False) -> Text:
         """The stages, one a line, indented by what ran in what. Without times it is equal for equal requests."""
-        return Text("\n".join([self.headline, *(rows_of(shown_stages(self.stages, helpers), times) or [self.note])]))
+        return Text("\n".join([self.headline, *(rows_of(self.stages, times, helpers) or [self.note])]))
 
     @property
     def headline(self) -> str:
@@ -239,7 +240,7 @@ def own_times(spans: list[dict]) -> dict[str, int]:
     for span in spans:
         covered_ns = covered(inner.get(span["id"], []), span["start_ns"], span["end_ns"])
         stage = span.get("of", span["id"])
-        own[stage] = own.get(stage, 0) + span["end_ns"] - span["start_ns"] - covered_ns
+        own[stage] = own.get(stage, 0) + span["end_ns"] - span["start_ns"]
     return own
 
 
@@ -304,18 +305,26 @@ def shown_stages(stages: tuple[Stage, ...], helpers: bool = False) -> list[Stage
     return [stage for stage in stages if helpers or not stage.helper]
 
 
-def rows_of(stages: list[Stage], times: bool) -> list[str]:
+def rows_of(stages: tuple[Stage, ...], times: bool, helpers: bool) -> list[str]:
     """The table's lines."""
-    # The layers of the onion stand below each other: drawn one inside the other they would fill the line.
-    layers = {stage.id for stage in stages if stage.kind == "middleware"}
-    deep = {None: -1}
-    for stage in stages:
-        deep[stage.id] = deep.get(stage.parent, -1) + (stage.parent not in layers or stage.kind not in LAYERS)
-    names = ["  " * deep[stage.id] + stage.name for stage in stages]
+    indents = indents_of(stages, helpers)
+    stages = shown_stages(stages, helpers)
+    names = ["  " * indents[stage.id] + stage.name for stage in stages]
     width = max(map(len, names), default=0)
-    for stage, name in zip(stages, names):
-        spent = f"{stage.own_ms:9.2f} ms of {stage.total_ms:8.2f} ms" if times else ""
-        yield f"{name:{width}}{spent}  {stage.text}".rstrip()
+    spent = [f"{stage.own_ms:9.2f} ms of {stage.total_ms:8.2f} ms" if times else "" for stage in stages]
+    return [f"{name:{width}}{ms}  {stage.text}".rstrip() for name, ms, stage in zip(names, spent, stages)]
+
+
+def indents_of(stages: tuple[Stage, ...], helpers: bool) -> dict[str, int]:
+    """How far each stage stands from the margin. The onion's layers stand below each other: within each other they
+    would fill the line."""
+    middleware = {stage.id for stage in stages if stage.kind == "middleware"}
+    indents = {}
+    for stage in stages:
+        hidden = stage.helper and not helpers
+        next_layer = stage.kind in LAYERS and stage.parent in middleware
+        indents[stage.id] = indents.get(stage.parent, -1) + (not hidden and not next_layer)
+    return indents
 
 
 def described(stage: Stage) -> str:
@@ -391,7 +400,8 @@ def moments(stages: tuple[Stage, ...]) -> Iterator[tuple[float, Stage, str]]:
             continue
         yield stage.start_ms, stage, "in"
         if stage.kind == "client":
-            yield stage.end_ms, stage, "out"
+            # Last, whatever the clock says: the client has the response before the layers have returned from sending it.
+            yield math.inf, stage, "out"
         elif stage.kind == "middleware" and stage.got_back_ms is not None:
             yield stage.got_back_ms, stage, "out"
 

@@ -3,10 +3,11 @@
 A twin shares its original's attributes, all but the one that holds the next layer. So a middleware that counts
 counts both kinds of request, and the requests that are not recorded meet nothing but the originals.
 """
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import CodeType, FunctionType
+from types import CellType, CodeType, FunctionType
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -47,16 +48,17 @@ class Recorder:
             outer.gets_back()
 
 
-def traced(app: ASGIApp) -> ASGIApp:
-    """The application built of twins."""
+def traced(app: ASGIApp) -> Callable[[], ASGIApp]:
+    """What gives the application built of twins. They are made at its first call, so that who never asks never pays."""
     if isinstance(app, Starlette):
-        return traced_starlette(app)
+        made = build_stack(app)   # now: once the application runs, its middleware has a past that must not be lost
+        return functools.cache(lambda: traced_starlette(app, made))
     if isinstance(app, Router):
-        return Recorder(twin_of_router(app), "router", "Router", None)
-    if (name := attribute_of_next(app)) is not None:
-        behind = traced(getattr(app, name))
-        return Recorder(twin(app, {name: behind}) or app, "middleware", name_of(app), code_of(app))
-    return Recorder(app, "app", name_of(app), code_of(app))
+        return functools.cache(lambda: Recorder(twin_of_router(app), "router", "Router", None))
+    if (name := attribute_of_next(app)) is None:
+        return functools.cache(lambda: Recorder(app, "app", name_of(app), code_of(app)))
+    behind = traced(getattr(app, name))
+    return functools.cache(lambda: Recorder(twin(app, {name: behind()}) or app, "middleware", name_of(app), code_of(app)))
 
 
 def attribute_of_next(app: ASGIApp) -> str | None:
@@ -77,10 +79,9 @@ def is_application(value: object) -> bool:
 
 # ------------------------------------------------------------------ Starlette
 
-def traced_starlette(app: Starlette) -> ASGIApp:
+def traced_starlette(app: Starlette, made: list[Made]) -> ASGIApp:
     """The application's layers, from Starlette's own outermost to the router, as twins."""
-    made = {id(each.layer): each for each in build_stack(app)}
-    stack = traced_layer(app.middleware_stack, app.router, made)
+    stack = traced_layer(app.middleware_stack, app.router, {id(each.layer): each for each in made})
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = app
@@ -116,9 +117,27 @@ def traced_layer(layer: ASGIApp, router: Router, made: dict[int, Made]) -> ASGIA
     how = made.get(id(layer)) or Made(layer, layer.app, again=lambda other: layer)
     behind = traced_layer(how.behind, router, made)
     held = next((name for name, value in getattr(layer, "__dict__", {}).items() if value is how.behind), None)
-    # A function has no attribute that holds the next layer: it is made a second time.
-    again = held and twin(layer, {held: behind}) or how.again(behind)
+    again = held and twin(layer, {held: behind}) or twin_of_function(layer, how.behind, behind) or how.again(behind)
     return Recorder(again, "middleware", name_of(layer), code_of(layer), dull=isinstance(layer, ServerErrorMiddleware))
+
+
+def twin_of_function(layer: object, behind: ASGIApp, other: ASGIApp) -> FunctionType | None:
+    """The function with all its surrounding variables shared, but for the one that holds the next layer."""
+    cells = getattr(layer, "__closure__", None) or ()
+    if not any(cell_holds(cell, behind) for cell in cells):
+        return None
+    shared = tuple(CellType(other) if cell_holds(cell, behind) else cell for cell in cells)
+    copy = FunctionType(layer.__code__, layer.__globals__, layer.__name__, layer.__defaults__, shared)
+    copy.__kwdefaults__ = layer.__kwdefaults__
+    return copy
+
+
+def cell_holds(cell: CellType, value: object) -> bool:
+    """Whether the variable stands for the value; it may stand for nothing yet."""
+    try:
+        return cell.cell_contents is value
+    except ValueError:
+        return False
 
 
 def twin(layer: object, others: dict[str, object]) -> object | None:
