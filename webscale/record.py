@@ -1,9 +1,10 @@
 """Run notebooks from a clean kernel and store their outputs, with diffs as small as the change.
 
     python -m webscale.record notebooks/*.ipynb
+    python -m webscale.record --fresh notebooks/01-request.ipynb    # when what draws its figures has changed
 
 A cell's stored output, pictures included, is replaced only if its source changed, or its text as strict
-nbval compares it. A notebook in which a cell fails is left as it was.
+nbval compares it; with --fresh always. A notebook in which a cell fails is left as it was.
 """
 import glob
 import os
@@ -36,11 +37,11 @@ class RecordFailed(Exception):
     """A notebook that could not be recorded; its file is as it was."""
 
 
-def record(path: Path) -> str:
+def record(path: Path, fresh: bool = False) -> str:
     """One line on what changed, once the notebook has been run and its outputs stored."""
     start = time.perf_counter()
     notebook = nbformat.read(path, as_version=4)
-    former = [*committed(path), nbformat.read(path, as_version=4)]
+    former = [] if fresh else [*committed(path), nbformat.read(path, as_version=4)]
     run(notebook, path)
     tidy(notebook)
     changed = sum(not keep_output(cell, former) for cell in code_cells(notebook))
@@ -65,6 +66,7 @@ def committed(path: Path) -> list[NotebookNode]:
 def run(notebook: NotebookNode, path: Path) -> None:
     """Nothing is returned; the notebook's cells hold the outputs of a clean kernel in the notebook's folder."""
     client = NotebookClient(notebook, timeout=CELL_TIMEOUT_S, kernel_name="python3", coalesce_streams=True,
+                            extra_arguments=["--log-level=ERROR"],   # its warnings are about the network, not the notebook
                             record_timing=False, store_widget_state=False,
                             resources={"metadata": {"path": str(path.parent)}})
     started = []
@@ -114,12 +116,13 @@ def without_folders(text: str) -> str:
 
 def keep_output(cell: NotebookNode, former: list[NotebookNode]) -> bool:
     """Whether a former notebook has this cell with the same outputs; if so, the cell now has those very ones."""
-    for notebook in former:
-        for old in code_cells(notebook):
-            if old.get("id") == cell.id and old.source == cell.source and compared(old) == compared(cell):
-                cell.outputs = old.outputs
-                number_from(cell, cell.execution_count)
-                return True
+    for old in [old for notebook in former for old in code_cells(notebook) if old.get("id") == cell.id]:
+        if old.source != cell.source:
+            return False   # edited since it was committed: the picture on disk may be older than the edit
+        if compared(old) == compared(cell):
+            cell.outputs = old.outputs
+            number_from(cell, cell.execution_count)
+            return True
     return False
 
 
@@ -155,13 +158,14 @@ def write(notebook: NotebookNode, path: Path) -> None:
     path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
 
 
-def main(patterns: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Nothing is returned; each notebook's line is printed, and the first failure ends the program with 1."""
+    patterns = [argument for argument in arguments if argument != "--fresh"]
     if not patterns:
         sys.exit("Which notebooks? Try: python -m webscale.record notebooks/*.ipynb")
     try:
         for path in [path for pattern in patterns for path in named(pattern)]:
-            print(record(path), flush=True)
+            print(record(path, fresh="--fresh" in arguments), flush=True)
     except RecordFailed as failure:
         sys.exit(str(failure))
 

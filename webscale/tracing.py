@@ -240,7 +240,7 @@ def own_times(spans: list[dict]) -> dict[str, int]:
     for span in spans:
         covered_ns = covered(inner.get(span["id"], []), span["start_ns"], span["end_ns"])
         stage = span.get("of", span["id"])
-        own[stage] = own.get(stage, 0) + span["end_ns"] - span["start_ns"]
+        own[stage] = own.get(stage, 0) + span["end_ns"] - span["start_ns"] - covered_ns
     return own
 
 

@@ -1,131 +1,104 @@
 """Strict nbval, made stricter by the root's conftest.py: what passes, what fails; and what every notebook stores."""
-import os
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 
 from webscale import record
-from webscale.claims import number
 
 ROOT = Path(record.ROOT)
 NOTEBOOKS = sorted(path for folder in ("notebooks", "labs") for path in (ROOT / folder).rglob("*.ipynb")
                    if not {"release", "submitted", "autograded", "feedback", ".ipynb_checkpoints"} & set(path.parts))
-FIGURE = "from webscale.charts import request_path\nrequest_path('router')"
-TABLE = "print('RequestId\\nSessions\\nRouter')"
-GUESS = "from webscale.claims import predict\npredict('p95', guess=100, unit='ms').check({measured})"
+STEPPER = """
+from webscale.tracing import Stage, Trace
+stages = [Stage(name, None, 0, "router", name, "", 0, 1, 1) for name in ("a" * 60, "b" * 60, "{}")]
+Trace("ab" * 16, "GET", "/", 200, None, 0, tuple(stages)).stepper()
+"""
+FIGURE = "from webscale.charts import request_path\n{}request_path('router')"
+TABLE = "print('RequestId\\n{}\\nRouter')"
+GUESS = "from webscale.claims import predict\npredict('p95', guess=100, unit='ms').check({})"
+CLAIM = "from webscale.claims import claim\nclaim('Two is more than one', {} > 1)"
+WARN = "import warnings\nwarnings.warn('{}')"
+ERROR = "raise ValueError('{}')"
+
+# What the cell said when it was recorded, what it says now, and what nbval must find; None: it passes.
+CASES = {
+    "the-same-table": (TABLE, "Sessions", "Sessions", None),
+    "another-stage-in-the-table": (TABLE, "Sessions", "Session", "mismatch 'stdout'"),
+    "95-ms": (GUESS, "123", "95", None),
+    "950-ms": (GUESS, "123", "950", None),
+    "4,850-ms": (GUESS, "123", "4850", None),
+    "48,500-ms": (GUESS, "123", "48500", None),
+    "another-figure": (FIGURE, "", "", None),
+    "a-missing-figure": (FIGURE, "", "figure = ", "Missing output fields"),
+    "an-unknown-magic": ("{}", "a = 1", "%nosuchmagic", "The kernel answered error"),
+    "a-claim-that-no-longer-holds": (CLAIM, "2", "0", "ClaimFailed"),
+    "another-warning": (WARN, "one", "two", None),
+    "an-announced-error": (ERROR, "one", "one", None),
+    "an-announced-error-with-another-message": (ERROR, "one", "two", "mismatch 'evalue'"),
+    "the-same-stepper": (STEPPER, "Router", "Router", None),
+    "a-stepper-with-another-last-stage": (STEPPER, "Router", "Routes", "mismatch 'text/plain'"),
+}
 
 
-@pytest.fixture
-def check(tmp_path):
-    """A function that records a notebook of one cell, changes the cell, and returns what nbval says, and with which code."""
-    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text("utf-8"), encoding="utf-8")
-    (tmp_path / "nbval_sanitize.cfg").write_bytes((ROOT / "nbval_sanitize.cfg").read_bytes())
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What nbval says of each case: they are the cells of one notebook, recorded, then changed, then checked."""
+    folder = tmp_path_factory.mktemp("checked")
+    for name in ("conftest.py", "nbval_sanitize.cfg"):
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")   # pytest looks for conftest.py up to here
+    path = folder / "deeper" / "a.ipynb"
+    path.parent.mkdir()
+    cells = [nbformat.v4.new_code_cell(source.replace("{}", before), metadata={"tags": ["raises-exception"]} if
+                                       source is ERROR else {}) for source, before, _, _ in CASES.values()]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    record.record(path)
+    change(path)
+    return by_case(nbval(path))
 
-    def check(source, then=None, **metadata):
-        path = tmp_path / "folder" / "a.ipynb"
-        path.parent.mkdir(exist_ok=True)
-        stored = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, metadata=metadata)])
-        nbformat.write(stored, path)
-        record.record(path)
-        stored = nbformat.read(path, 4)
-        stored.cells[0].source = then or source
-        nbformat.write(stored, path)
-        return nbval(path)
 
-    return check
+def change(path):
+    stored = nbformat.read(path, 4)
+    for cell, (source, _, now, _) in zip(stored.cells, CASES.values()):
+        cell.source = source.replace("{}", now)
+    nbformat.write(stored, path)
 
 
 def nbval(path):
-    # From another folder, to see that the sanitising file is found from everywhere.
-    done = subprocess.run([sys.executable, "-m", "pytest", "--nbval", "-q", "-p", "no:cacheprovider", str(path)],
-                          cwd=path.parent, capture_output=True, encoding="utf-8", timeout=100,
-                          env={**os.environ, "PYTHONUTF8": "1"})
-    return done.returncode, done.stdout + done.stderr
+    # From the notebook's own folder, to see that the sanitising file is found from everywhere.
+    done = subprocess.run([sys.executable, "-m", "pytest", "--nbval", "--color=no", "-q", "-p", "no:cacheprovider", path.name],
+                          cwd=path.parent, capture_output=True, encoding="utf-8", errors="replace", timeout=200)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stdout
 
 
-def test_an_unchanged_cell_passes(check):
-    code, said = check(TABLE)
-
-    assert code == 0, said
-
-
-@pytest.mark.parametrize("measured", [95, 950, 4_850, 48_500])
-def test_another_measurement_passes(check, measured):
-    code, said = check(GUESS.format(measured=123), then=GUESS.format(measured=measured))
-
-    assert code == 0, said
-    assert number(measured) != number(123)
+def by_case(said):
+    """The part of nbval's report on each cell; none for a cell that passed."""
+    parts = re.split(r"^_+ .*::Cell (\d+) _+$", said.partition("short test summary")[0], flags=re.MULTILINE)
+    reports = dict(zip(map(int, parts[1::2]), parts[2::2]))
+    return {name: reports.get(place) for place, name in enumerate(CASES)}
 
 
-def test_a_table_with_another_stage_fails(check):
-    code, said = check(TABLE, then=TABLE.replace("Sessions", "Session"))
-
-    assert code == 1
-    assert "mismatch 'stdout'" in said
+@pytest.mark.parametrize("case", [name for name, (*_, finds) in CASES.items() if finds is None])
+def test_nbval_passes(found, case):
+    assert found[case] is None
 
 
-def test_a_figure_that_is_missing_fails(check):
-    code, said = check(FIGURE, then=FIGURE + ";")
-
-    assert code == 1
-    assert "Missing output fields" in said
+@pytest.mark.parametrize("case", [name for name, (*_, finds) in CASES.items() if finds])
+def test_nbval_fails(found, case):
+    assert CASES[case][-1] in (found[case] or "it passed")
 
 
-def test_a_figure_that_is_there_passes(check):
-    code, said = check(FIGURE)
+def test_a_cell_has_sixty_seconds():
+    options = SimpleNamespace(nbval=True, nbval_cell_timeout=2000)
 
-    assert code == 0, said
-
-
-def test_an_unknown_magic_fails(check):
-    code, said = check("a = 1", then="%nosuchmagic")
-
-    assert code == 1
-    assert "The kernel answered error" in said
-
-
-def test_a_claim_that_no_longer_holds_fails(check):
-    claim = "from webscale.claims import claim\nclaim('Two is more than one', {} > 1)"
-
-    assert check(claim.format(2), then=claim.format(0))[0] == 1
-
-
-def test_an_error_that_is_announced_passes(check):
-    code, said = check("1 / 0", tags=["raises-exception"])
-
-    assert code == 0, said
-
-
-def test_an_error_with_another_message_fails(check):
-    assert check("1 / 0", then="raise ZeroDivisionError('other')", tags=["raises-exception"])[0] == 1
-
-
-def test_a_warning_does_not_fail(check):
-    code, said = check("import warnings\nwarnings.warn('one')", then="import warnings\nwarnings.warn('two')")
-
-    assert code == 0, said
-
-
-def test_a_stepper_with_another_stage_fails(check):
-    shown = """
-import webscale.tracing as t
-def stage(name, id="0"): return t.Stage(id, None, 0, "router", name, "", 0, 1, 1)
-t.Trace("ab" * 16, "GET", "/", 200, None, 0, tuple(stage(f"{n}" * 40, n) for n in "abc") + (stage("{last}", "4"),)).stepper()
-""".replace("{last}", "{}")
-    first = shown.replace('"{}"', '"Router"')
-
-    assert check(first)[0] == 0
-    assert check(first, then=shown.replace('"{}"', '"Routes"'))[0] == 1
-
-
-def test_a_cell_has_sixty_seconds(check):
-    # -o shows nothing of it, so that the option itself is asked.
-    import conftest
-    options = type("Options", (), {"nbval": True, "nbval_cell_timeout": 2000})()
-    conftest.pytest_configure(type("Config", (), {"option": options}))
+    runpy.run_path(str(ROOT / "conftest.py"))["pytest_configure"](SimpleNamespace(option=options))
 
     assert options.nbval_cell_timeout == 60
     assert Path(options.nbval_sanitize_with) == ROOT / "nbval_sanitize.cfg"

@@ -91,10 +91,13 @@ TINY = {
                 word = "odd"
             else:
                 word = "even"
-            for _ in range(id % 5):
-                await asyncio.sleep(0.001)
+            await pause(id)
             row = await crud.select(id)
             return {"name": word, "id": row["id"]}
+
+        async def pause(id):
+            for _ in range(id % 5):
+                await asyncio.sleep(0.001)
         """,
     "crud": """
         from tiny import database

@@ -15,8 +15,8 @@ from webscale.tracing import trace
 EXAMPLE = Path(__file__).parents[2] / "examples" / "01-monolith"
 DELAY_MS = 20
 TOLERANCE_MS = 2   # a tenth
-# Another process may take the core away in the middle of a stage, and that is no mistake of the trace: one good try
-# is enough, since a delay that was put to the wrong stage's account would be there in all of them.
+# Another process may take the core away in the middle of any stage, which only ever adds time. So each stage is judged by
+# its quickest of several tries: a delay that was put to the wrong stage's account would be there in all of them.
 TRIES = 12
 SPOON = 25   # the first product after those of the seed: never sold out
 
@@ -87,15 +87,19 @@ def test_a_delay_is_in_its_stages_own_time_and_in_no_other(slow, session, stage)
         assert found.status in (200, 201)
         return {each.name: each.own_ms for each in found.stages if each.kind not in ("client", "server")}
 
-    tries = []
+    quick, delayed = order(""), order(stage)
     for _ in range(TRIES):
-        quick, delayed = order(""), order(stage)
         more = {name: delayed[name] - quick[name] for name in quick}
         here = more.pop(stage)
-        tries.append((here, max(more.items(), key=lambda each: each[1])))
-        if abs(here - DELAY_MS) <= TOLERANCE_MS and tries[-1][1][1] <= TOLERANCE_MS:
+        if abs(here - DELAY_MS) <= TOLERANCE_MS and max(more.values()) <= TOLERANCE_MS:
             return
-    pytest.fail(f"{DELAY_MS} ms in {stage} were seen as (there, most elsewhere): {tries}")
+        quick, delayed = quickest(quick, order("")), quickest(delayed, order(stage))
+    pytest.fail(f"{DELAY_MS} ms in {stage} were seen as {here} there, and elsewhere as {more}")
+
+
+def quickest(former, latter):
+    """For each stage the shorter of two times."""
+    return {name: min(former[name], latter[name]) for name in former}
 
 
 # ------------------------------------------------------------------ the whole

@@ -11,8 +11,8 @@ from webscale.tracing import trace
 
 ODD = ['if id % 2:', 'word = "odd"']
 EVEN = ['if id % 2:', 'word = "even"']
-ALWAYS = ["for _ in range(id % 5):", "row = await crud.select(id)", 'return {"name": word, "id": row["id"]}']
-SLEEPS = ["await asyncio.sleep(0.001)"]
+ALWAYS = ["await pause(id)", "row = await crud.select(id)", 'return {"name": word, "id": row["id"]}']
+PAUSE = ["for _ in range(id % 5):", "await asyncio.sleep(0.001)"]
 
 
 def lit(stage):
@@ -22,7 +22,7 @@ def lit(stage):
 
 def expected(id):
     """The lines of feature.thing that run for this id."""
-    return (ODD if id % 2 else EVEN) + ALWAYS[:1] + (SLEEPS if id % 5 else []) + ALWAYS[1:]
+    return (ODD if id % 2 else EVEN) + ALWAYS
 
 
 class Doubtful:
@@ -52,7 +52,10 @@ def helped(message):
 
 @pytest.mark.parametrize("id", [1, 2, 5, 10])
 def test_the_lines_that_ran_are_lit(id, tiny, asked):
-    assert lit(asked(tiny.create_app()).trace(f"/things/{id}").stage("feature.thing")) == expected(id)
+    found = asked(tiny.create_app()).trace(f"/things/{id}")
+
+    assert lit(found.stage("feature.thing")) == expected(id)
+    assert lit(found.stage("feature.pause")) == (PAUSE if id % 5 else PAUSE[:1])   # in the same file, and it waits
 
 
 def test_20_concurrent_requests_light_no_line_of_another(tiny, asked):
