@@ -61,7 +61,7 @@ class StageLoader(importlib.machinery.SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
-        package, _, path = module.__name__.partition(".")
+        path = module.__name__.partition(".")[2]   # without the package's name
         wrap_members(module, module.__file__, KINDS[path.rpartition(".")[2]], path)
 
 

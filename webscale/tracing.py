@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import requests
 
 from webscale import wire
+from webscale.shown import masked_path
 from webscale.source import Line, lines_of
-from webscale.shown import hidden_values, masked_path, without
 
 RECORD_TIMEOUT_S = 2    # how long the server may take to send what it recorded, after its response
 ANSWER_TIMEOUT_S = 30   # how long it may take to answer at all

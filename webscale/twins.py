@@ -178,7 +178,7 @@ def twin_of_route(route: BaseRoute) -> BaseRoute:
         current.get().layer.tried.append((methods, getattr(route, "path", ""), match.name))
         return match, found
 
-    members = {"matches": matches, "original": route}
+    members = {"matches": matches}
     if isinstance(route, Route) and not hasattr(route.endpoint, "is_stage"):
         recorder = Recorder(route.app, "controller", name_of(route.endpoint), code_of(route.endpoint))
         members["app"] = property(lambda self: recorder)
@@ -193,7 +193,7 @@ def name_of(layer: object) -> str:
         return type(layer).__name__
     qualified = layer.__qualname__.removesuffix(".__call__")
     outermost = qualified.partition(".<locals>")[0]   # of a function within a function: the outer one has the name
-    package, dot, path = layer.__module__.partition(".")
+    _, dot, path = layer.__module__.partition(".")
     return f"{path}.{outermost}" if dot else outermost
 
 

@@ -44,7 +44,7 @@ PLACES = {
 def slow(tmp_path_factory):
     """A copy of the monolith in which the stage that a file names takes 20 ms longer; what names it, and a session."""
     folder = tmp_path_factory.mktemp("slow")
-    shutil.copytree(EXAMPLE, folder / "01-monolith")
+    shutil.copytree(EXAMPLE / "shop", folder / "01-monolith" / "shop")
     switch = folder / "slow-stage"
     switch.write_text("", "utf-8")
     for stage, (file, place) in PLACES.items():

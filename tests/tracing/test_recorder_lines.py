@@ -80,7 +80,7 @@ def test_20_concurrent_requests_to_the_shop_light_the_lines_of_one_alone(shop, l
                              headers={"Idempotency-Key": threading.current_thread().name})
 
         alone = {path: ask(path) for path in wanted}
-        together, untraced = [], threading.Event()
+        together = []
         threads = [threading.Thread(target=lambda path=path: together.append((path, ask(path))), name=f"{path}-{number}")
                    for path in wanted for number in range(4)]
         threads += [threading.Thread(target=lambda: session.get(shop.url + "/products", timeout=10))]

@@ -1,5 +1,4 @@
 """What a reader sees of a trace of the real shop."""
-import os
 import re
 from dataclasses import FrozenInstanceError
 
