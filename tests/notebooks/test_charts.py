@@ -51,8 +51,11 @@ def figures(trip):
 
 
 def test_letters_are_legible_on_a_projector(trip):
+    for figure in (drawn := figures(trip)).values():
+        figure.draw_without_rendering()   # the numbers at the axes do not exist before
+
     sizes = {name: min(text.get_fontsize() for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip())
-             for name, figure in figures(trip).items()}
+             for name, figure in drawn.items()}
 
     assert min(sizes.values()) >= 12, sizes
 
@@ -113,6 +116,13 @@ def test_the_waterfalls_title_is_its_finding(trip):
         "GET /products/<7> took 20.0 ms, 10.0 ms of it in\ncatalog.crud.find"
 
 
+def test_the_finding_names_the_stage_in_the_server_that_took_most(trip):
+    own = {"client": 15.0, "Router": 12.0}
+    slow = replace(trip, stages=tuple(replace(stage, own_ms=own.get(stage.name, 1.0)) for stage in trip.stages))
+
+    assert charts.finding(slow).endswith("12.0 ms of it in Router")
+
+
 def test_the_waterfall_shows_own_time_dark_and_the_rest_pale(trip):
     sessions = trip.stage("Sessions")
 
@@ -171,10 +181,9 @@ def test_a_percentile_of_one_value_is_that_value():
 
 
 def test_the_style_works_more_than_once_and_leaves_nothing_behind():
-    before = matplotlib.rcParams["font.size"]
     for _ in range(2):
         with charts.styled:
             charts.request_path()
             assert matplotlib.rcParams["font.size"] == charts.STYLE["font.size"]
 
-    assert matplotlib.rcParams["font.size"] == before
+    assert matplotlib.rcParams["font.size"] == matplotlib.rcParamsDefault["font.size"]

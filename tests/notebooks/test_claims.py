@@ -7,10 +7,10 @@ from webscale.record import clean
 
 
 def test_a_guess_is_printed_beside_the_measurement(capsys):
-    predict("p95 with one worker", guess=100, unit="ms").check(4850)
+    predict("p95 with one worker", guess=1500, unit="ms").check(48500)
 
     said = capsys.readouterr().out
-    assert said == "p95 with one worker: you said 100 ms, measured 4,850 ms (48.5 times apart).\n"
+    assert said == "p95 with one worker: you said 1,500 ms, measured 48,500 ms (32.3 times apart).\n"
 
 
 @pytest.mark.parametrize("measured", [0, 0.0123, 95, 100, 950, 4_850, 48_500, 1e-9, math.inf])

@@ -98,6 +98,10 @@ TINY = {
         async def pause(id):
             for _ in range(id % 5):
                 await asyncio.sleep(0.001)
+            woken(id)   # the first stage to begin after others had their turn
+
+        def woken(id):
+            return id
         """,
     "crud": """
         from tiny import database
@@ -171,10 +175,10 @@ class Asked:
         scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
                  "headers": headers, "state": {}, "scheme": "http", "server": ("127.0.0.1", 80), "root_path": "",
                  "client": ("127.0.0.1", 9), "http_version": "1.1", "asgi": {"version": "3.0"}}
-        sent = []
+        sent, body = [], [{"type": "http.request", "body": b"", "more_body": False}]
 
         async def receive():
-            return {"type": "http.request", "body": b"", "more_body": False}
+            return body.pop() if body else await asyncio.Event().wait()   # this client never leaves
 
         async def send(message):
             sent.append(message)

@@ -1,5 +1,6 @@
 """Which lines a trace lights: those of its own request, and no others."""
 import asyncio
+import os
 import sys
 import threading
 
@@ -13,6 +14,7 @@ ODD = ['if id % 2:', 'word = "odd"']
 EVEN = ['if id % 2:', 'word = "even"']
 ALWAYS = ["await pause(id)", "row = await crud.select(id)", 'return {"name": word, "id": row["id"]}']
 PAUSE = ["for _ in range(id % 5):", "await asyncio.sleep(0.001)"]
+WOKEN = ["woken(id)   # the first stage to begin after others had their turn"]
 
 
 def lit(stage):
@@ -55,7 +57,7 @@ def test_the_lines_that_ran_are_lit(id, tiny, asked):
     found = asked(tiny.create_app()).trace(f"/things/{id}")
 
     assert lit(found.stage("feature.thing")) == expected(id)
-    assert lit(found.stage("feature.pause")) == (PAUSE if id % 5 else PAUSE[:1])   # in the same file, and it waits
+    assert lit(found.stage("feature.pause")) == (PAUSE if id % 5 else PAUSE[:1]) + WOKEN   # in the same file, and it waits
 
 
 def test_20_concurrent_requests_light_no_line_of_another(tiny, asked):
@@ -65,23 +67,27 @@ def test_20_concurrent_requests_light_no_line_of_another(tiny, asked):
 
     assert sorted(trace.path for trace in traces) == sorted(f"/things/{id}" for id in ids)
     for each in traces:
-        assert lit(each.stage("feature.thing")) == expected(int(each.path.rpartition("/")[2]))
+        id = int(each.path.rpartition("/")[2])
+        assert lit(each.stage("feature.thing")) == expected(id)
+        assert [stage.came_in for stage in each.stages if stage.name == "feature.woken"] == [{"id": id}]
+    assert len({tuple((stage.name, stage.depth) for stage in each.stages if stage.name != "database.cleaned")
+                for each in traces}) == 1
 
 
 def test_20_concurrent_requests_to_the_shop_light_the_lines_of_one_alone(shop, log_in):
-    wanted = {"/products/1": "GET", "/products?limit=3": "GET", "/nope": "GET", "/orders": "POST", "/account": "GET"}
+    wanted = {"/products/1": "GET", "/products?limit=3": "GET", "/nope": "GET", "/orders": "POST", "/accounts": "POST"}
     with log_in(shop) as session:
         def ask(path):
-            # A session of its own: requests' are not made for several threads.
-            with shop.session() as own:
+            name = f"{threading.current_thread().name}-{os.urandom(4).hex()}"
+            bodies = {"/orders": {"lines": [{"product_id": 1, "quantity": 1}]},
+                      "/accounts": {"email": f"{name}@example.com", "password": "correct horse"}}
+            with shop.session() as own:   # a session of its own: requests' are not made for several threads
                 own.cookies.update(session.cookies)
-                body = {"lines": [{"product_id": 1, "quantity": 1}]} if path == "/orders" else None
-                return trace(shop, wanted[path], path, session=own, json=body,
-                             headers={"Idempotency-Key": threading.current_thread().name})
+                return trace(shop, wanted[path], path, session=own, json=bodies.get(path), headers={"Idempotency-Key": name})
 
         alone = {path: ask(path) for path in wanted}
         together = []
-        threads = [threading.Thread(target=lambda path=path: together.append((path, ask(path))), name=f"{path}-{number}")
+        threads = [threading.Thread(target=lambda path=path: together.append((path, ask(path))), name=f"thread-{number}")
                    for path in wanted for number in range(4)]
         threads += [threading.Thread(target=lambda: session.get(shop.url + "/products", timeout=10))]
         for thread in threads:

@@ -70,7 +70,7 @@ def test_stages_are_nested_as_the_calls_were(tiny, asked):
 
     assert [(stage.name, stage.kind, stage.depth) for stage in trace.stages] == [
         ("server", "server", 0), ("Counting", "middleware", 1), ("Router", "router", 2),
-        ("controller.read", "controller", 3), ("feature.thing", "feature", 4), ("feature.pause", "feature", 5), ("crud.select", "crud", 5),
+        ("controller.read", "controller", 3), ("feature.thing", "feature", 4), ("feature.pause", "feature", 5), ("feature.woken", "feature", 6), ("crud.select", "crud", 5),
         ("database.one", "database", 6), ("database.cleaned", "database", 7), ("database.run", "database", 7),
         ("database.nothing", "database", 8), ("database.zero", "database", 9), ("responses.ok", "response", 4)]
 
