@@ -6,7 +6,7 @@ from shop import responses
 from shop.accounts import feature
 from shop.requests import account, boolean, parse, secret, text
 
-EMAIL = text(3, 254, r"[^@\s]+@[^@\s]+\.[^@\s]+", example="an e-mail address such as pat@example.com")
+EMAIL = text(3, 254, r"[a-zA-Z0-9._+-]+@[a-zA-Z0-9-]+\.[a-zA-Z0-9.-]+", example="an e-mail address such as pat@example.com")
 NEW_ACCOUNT = {"email": EMAIL, "password": secret(8, 128), "seller": boolean(default=False)}
 LOGIN = {"email": EMAIL, "password": secret(1, 128)}
 HOME = {"127.0.0.1", "localhost", "::1"}
