@@ -25,8 +25,6 @@ from starlette.types import ASGIApp
 
 from webscale import recorder
 
-BACKLOG = 2048   # connections that wait to be accepted
-
 
 def main() -> None:
     """Nothing is returned; the process ends with 0 after a stop, with 1 when it could not start."""
@@ -68,14 +66,13 @@ def serve(configuration: dict, lines: Iterator[bytes], say: Callable[[dict], Non
     """The exit code, once the server has stopped."""
     stop = threading.Event()
     threading.Thread(target=obey, args=(lines, stop, configuration["scratch"]), daemon=True).start()
-    listener = free_port()
     sys.path.insert(0, configuration["base"])
     app = load(configuration, say)
     # The monolith's limits, or those of an edited copy; the reader's stages get them too.
-    from shop.server import config
+    from shop.server import config, listener
     server = Server(config(app), say, stop)
     with suppress(SystemExit):   # uvicorn's way to say that the lifespan failed, once it has logged why
-        server.run(sockets=[listener])
+        server.run(sockets=[on_a_free_port(listener)])
     return 0 if server.started else 1
 
 
@@ -89,10 +86,10 @@ def obey(lines: Iterator[bytes], stop: threading.Event, scratch: str) -> None:
     os._exit(0)
 
 
-def free_port() -> socket.socket:
+def on_a_free_port(listener: Callable[[int], socket.socket]) -> socket.socket:
     """A socket that listens on a port which nobody else has, and nobody can snatch."""
     try:
-        return socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+        return listener(0)
     except OSError as error:
         raise OSError(f"This machine gives us no free port ({error.strerror}). Stop servers that you no longer need, "
                       "or restart the kernel, which stops all of its own.") from None

@@ -57,7 +57,8 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 def committed(path: Path) -> list[NotebookNode]:
     """The notebook as it was last committed: one, or none."""
     try:
-        shown = subprocess.run(["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True)
+        shown = subprocess.run(["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True,
+                               check=False)
     except FileNotFoundError:   # there is no git here
         return []
     return [nbformat.reads(shown.stdout.decode("utf-8"), as_version=4)] if shown.returncode == 0 else []

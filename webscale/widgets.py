@@ -272,9 +272,10 @@ def onion(trace: Trace, place: int, names: list[str], height: float) -> str:
     """The middleware below each other; hollow where the response is on its way out through one."""
     step = trace.steps[place]
     top = (height - SLICE * len(names) - 34) / 2
-    shown = [f'<rect x="76" y="{top}" width="126" height="{SLICE * len(names) + 34}" rx="7" fill="{COLOURS["middleware"]}" '
+    frame = (f'<rect x="76" y="{top}" width="126" height="{SLICE * len(names) + 34}" rx="7" fill="{COLOURS["middleware"]}" '
              f'fill-opacity=".08" stroke="{COLOURS["middleware"]}" stroke-opacity=".6"/>'
-             f'<text x="139" y="{top + 18}" text-anchor="middle" style="font-weight:700">Middleware</text>']
+             f'<text x="139" y="{top + 18}" text-anchor="middle" style="font-weight:700">Middleware</text>')
+    shown = [frame]
     for row, name in enumerate(names):
         out = step.way == "out" and step.stage.name == name
         strong = strength(trace, place, "middleware", name)

@@ -40,7 +40,7 @@ def edit(path, change):
 
 def run_program(*arguments, cwd):
     return subprocess.run([sys.executable, "-m", "webscale.record", *arguments], cwd=cwd, capture_output=True,
-                          encoding="utf-8", timeout=100)
+                          encoding="utf-8", timeout=100, check=False)
 
 
 @pytest.mark.parametrize("ms", ["95", "950", "4,850", "48,500", "0.9", "1.2e-05", "∞"])

@@ -3,6 +3,7 @@ import socket
 import time
 
 import pytest
+from shop.server import listener
 
 from webscale.servers import serve
 
@@ -90,3 +91,8 @@ def test_too_many_logins_to_one_account_are_429_and_say_how_long_to_wait():
 
     assert [answer.status_code for answer in answers] == [401, 401, 429]
     assert 0 < int(answers[2].headers["Retry-After"]) <= 60
+
+
+def test_an_answer_does_not_wait_for_the_clients_acknowledgement():
+    with listener(0) as listening:
+        assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

@@ -1,7 +1,6 @@
 """python -m shop: the shop alone, without notebooks. python -m shop seed --size large: something to sell."""
 import argparse
 import asyncio
-import socket
 import sys
 import time
 
@@ -36,7 +35,7 @@ def parse_arguments() -> argparse.Namespace:
 def run(settings: Settings, port: int) -> None:
     """Nothing is returned; requests are served until Ctrl-C."""
     try:
-        listener = socket.create_server(("127.0.0.1", port), backlog=2048)
+        listener = server.listener(port)
     except OSError as error:
         raise OSError(f"Port {port} cannot be had ({error.strerror}); choose another with --port.") from None
     print(f"The shop is open at http://127.0.0.1:{listener.getsockname()[1]}/products (Ctrl-C closes it)", flush=True)
