@@ -1,7 +1,7 @@
 """The series' figures, one function each. A figure states its message: its title is what one would say aloud."""
 import io
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ContextDecorator
 
 import matplotlib
@@ -225,7 +225,7 @@ def waterfall(trace: Trace) -> Figure:
         raise ValueError(f"{trace!r} has nothing to draw: {trace.note}")
     figure, axes = blank(finding(trace), 1.7 + 0.3 * len(stages), x="ms since the client began")
     for row, stage in enumerate(stages):
-        draw_stage(axes, row, stage, own_intervals(stage, trace.stages))
+        draw_stage(axes, row, stage)
     indents = indents_of(trace.stages, helpers=False)
     axes.set_yticks(range(len(stages)), ["   " * indents[stage.id] + stage.name for stage in stages])
     # The names start at the left, so that their indents can be seen; Matplotlib would end them at the right.
@@ -250,29 +250,11 @@ def longest(stages: Iterable[Stage], indents: Mapping[str, int]) -> int:
     return max(len(stage.name) + round(1.6 * indents[stage.id]) for stage in stages)
 
 
-def own_intervals(stage: Stage, stages: Sequence[Stage]) -> list[tuple[float, float]]:
-    """Start and length of each time in which the stage was at work, and none of those that ran in it."""
-    free, now = [], stage.start_ms
-    for inner in sorted(shown_stages(within(stage, stages)), key=lambda inner: inner.start_ms):
-        free.append((now, inner.start_ms - now))
-        now = max(now, inner.end_ms)
-    return [(start, length) for start, length in [*free, (now, stage.end_ms - now)] if length > 0]
-
-
-def within(stage: Stage, stages: Iterable[Stage]) -> Iterator[Stage]:
-    """The stages that ran in this one, at any depth."""
-    inside = {stage.id}
-    for each in stages:   # a stage comes after the one that it ran in
-        if each.parent in inside:
-            inside.add(each.id)
-            yield each
-
-
-def draw_stage(axes: Axes, row: int, stage: Stage, own: list[tuple[float, float]]) -> None:
+def draw_stage(axes: Axes, row: int, stage: Stage) -> None:
     """Nothing is returned; the stage's bar and its own time are on the axes."""
     colour = COLOURS[stage.kind]
     axes.barh(row, stage.total_ms, left=stage.start_ms, height=0.72, color=shade(colour, 0.28))
-    axes.broken_barh(own, (row - 0.36, 0.72), facecolor=colour, edgecolor=colour, linewidth=0.8)
+    axes.broken_barh([(start, end - start) for start, end in stage.at_work], (row - 0.36, 0.72), facecolor=colour, edgecolor=colour, linewidth=0.8)
     axes.text(1.18, row, f"{stage.own_ms:.2f} ms", transform=axes.get_yaxis_transform(), ha="right", va="center", size=12)
 
 

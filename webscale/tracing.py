@@ -51,6 +51,7 @@ class Stage:
     start_ms: float               # since the client began
     end_ms: float
     own_ms: float                 # what it took, less what the stages within it took
+    at_work: tuple[tuple[float, float], ...] = ()   # from when to when: together its own time
     came_in: dict = field(default_factory=dict)   # middleware: {"headers", "state"}; function: its arguments
     changed: dict = field(default_factory=dict)   # middleware: what it added to the request's state and headers
     out: dict = field(default_factory=dict)       # middleware: {"status", "headers"} it gave the response; function: {"returns"}
@@ -231,27 +232,24 @@ def stages(spans: list[dict], record: Mapping, began_unix_ns: int) -> Iterator[S
         yield stage_of(span, known, children[span["id"]], record.get("pieces", {}), own[span["id"]], began)
 
 
-def own_times(spans: list[dict]) -> dict[str, int]:
-    """For each stage the nanoseconds that it took, less those of what ran within: of the parts, added up."""
+def own_times(spans: list[dict]) -> dict[str, list[tuple[int, int]]]:
+    """For each stage from when to when, in nanoseconds, it was at work itself, and nothing that ran within it."""
     inner: dict[str, list] = {}
     for span in spans:
         inner.setdefault(span["parent"], []).append((span["start_ns"], span["end_ns"]))
-    own: dict[str, int] = {}
+    own: dict[str, list] = {}
     for span in spans:
-        covered_ns = covered(inner.get(span["id"], []), span["start_ns"], span["end_ns"])
-        stage = span.get("of", span["id"])
-        own[stage] = own.get(stage, 0) + span["end_ns"] - span["start_ns"] - covered_ns
+        own.setdefault(span.get("of", span["id"]), []).extend(uncovered(inner.get(span["id"], []), span["start_ns"],
+                                                                        span["end_ns"]))
     return own
 
 
-def covered(intervals: list[tuple[int, int]], start: int, end: int) -> int:
-    """How much of start to end the intervals cover together; several may run at once."""
-    total = 0
-    for first, last in sorted(intervals):
-        first, last = max(first, start), min(last, end)
-        if last > first:
-            total, start = total + last - first, last
-    return total
+def uncovered(intervals: list[tuple[int, int]], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The parts of start to end that no interval covers; several may run at once."""
+    for first, last in [*sorted(intervals), (end, end)]:
+        if min(first, end) > start:
+            yield start, min(first, end)
+        start = max(start, last)
 
 
 def stage_id(known: Mapping, id: str | None) -> str | None:
@@ -259,7 +257,8 @@ def stage_id(known: Mapping, id: str | None) -> str | None:
     return known[id].get("of", id) if id in known else None
 
 
-def stage_of(span: dict, known: Mapping, children: list[dict], pieces: Mapping, own_ns: int, began: int) -> Stage:
+def stage_of(span: dict, known: Mapping, children: list[dict], pieces: Mapping, own: list[tuple[int, int]],
+             began: int) -> Stage:
     """The stage of a span."""
     def ms(ns: int | None) -> float | None:
         return None if ns is None else (ns - began) / 1e6
@@ -268,7 +267,8 @@ def stage_of(span: dict, known: Mapping, children: list[dict], pieces: Mapping, 
     asked = next((child for child in children if span["kind"] == "crud" and child.get("sql")), span)
     return Stage(
         id=span["id"], parent=parent, depth=depth(known, parent), kind=span["kind"], name=span["name"],
-        file=span.get("file", ""), start_ms=ms(span["start_ns"]), end_ms=ms(span["end_ns"]), own_ms=own_ns / 1e6,
+        file=span.get("file", ""), start_ms=ms(span["start_ns"]), end_ms=ms(span["end_ns"]), own_ms=sum(end - start for start, end in own) / 1e6,
+        at_work=tuple((ms(start), ms(end)) for start, end in own),
         came_in=span.get("came_in", {}), changed=span.get("changed", {}), out=span.get("out", {}),
         result=span.get("result", ""), sql=asked.get("sql"), rows=asked.get("rows"),
         tried=tuple(Try(*each) for each in span.get("tried", [])), error=span.get("error"),

@@ -25,7 +25,7 @@ STYLE = """
 .ws-stepper .widget-toggle-buttons { width: 100%; }
 .ws-stepper .widget-toggle-button { font-size: 11px; height: 24px; line-height: 20px; padding: 0 7px; margin: 1px;
   border-bottom: 3px solid var(--ws-colour); }
-.ws-stepper .widget-toggle-button.mod-active { font-weight: 700; background: var(--ws-colour); color: var(--ws-ink);
+.ws-stepper .widget-toggle-button.mod-active { background: var(--ws-colour); color: var(--ws-ink);
   box-shadow: none; }
 .ws-page { display: grid; grid-template-columns: 440px minmax(0, 1fr); gap: 22px; padding-top: 6px; line-height: 1.4;
   color: var(--jp-ui-font-color1, #222); font-family: var(--jp-ui-font-family, sans-serif); font-size: 13px; }

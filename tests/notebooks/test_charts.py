@@ -123,21 +123,17 @@ def test_the_finding_names_the_stage_in_the_server_that_took_most(trip):
     assert charts.finding(slow).endswith("12.0 ms of it in Router")
 
 
-def test_the_waterfall_shows_own_time_dark_and_the_rest_pale(trip):
-    sessions = trip.stage("Sessions")
+def test_the_waterfall_is_dark_where_a_stage_was_at_work_and_pale_where_another_was(trip):
+    at_work = ((5.0, 6.0), (14.0, 15.0))
+    trip = replace(trip, stages=(*trip.stages[:-1], replace(trip.stages[-1], at_work=at_work)))
 
-    assert charts.own_intervals(sessions, trip.stages) == [(2.0, 1.0), (17.0, 1.0)]
-    assert charts.own_intervals(trip.stage("catalog.crud.find"), trip.stages) == [(5.0, 10.0)]
+    axes = charts.waterfall(trip).axes[0]
 
-
-def test_what_ran_in_a_helper_is_not_its_callers_own_time(trip):
-    client, sessions, router, controller, feature, crud = trip.stages
-    helper = replace(feature, id="f" * 16, parent=feature.id, name="catalog.feature.helper", start_ms=4.5, end_ms=15.5,
-                     helper=True)
-
-    own = charts.own_intervals(feature, (client, sessions, router, controller, feature, helper,
-                                         replace(crud, parent=helper.id)))
-    assert own == [(4.0, 1.0), (15.0, 1.0)]
+    dark = {(path.get_extents().x0, path.get_extents().x1) for path in axes.collections[-1].get_paths()}
+    assert dark == set(at_work)
+    pale = next(bar for bar in axes.patches if bar.get_y() + bar.get_height() / 2 == 5)
+    assert (pale.get_x(), pale.get_width()) == (5.0, 10.0)
+    assert to_hex(pale.get_facecolor()) == charts.shade(charts.COLOURS["crud"], 0.28)
 
 
 def test_a_trace_without_stages_is_refused_with_the_reason(trip):

@@ -25,8 +25,8 @@ WAIT = "sys.stdin.read()"
 class Notebook:
     """A process that serves an example, until it is killed."""
 
-    def __init__(self, folder, then=WAIT, **options):
-        self.process = subprocess.Popen([sys.executable, "-c", SERVE + then, str(folder)],
+    def __init__(self, folder, then=WAIT, first="", **options):
+        self.process = subprocess.Popen([sys.executable, "-c", first + SERVE + then, str(folder)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options)
         pid, port, scratch = self.process.stdout.readline().rstrip("\n").split(maxsplit=2)
         self.scratch = Path(scratch)
@@ -121,8 +121,8 @@ def test_a_forked_child_that_ends_leaves_the_server_alone(tiny, is_gone):
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="This system has no process groups.")
 def test_an_interrupt_of_the_whole_process_group_does_not_reach_the_server(tiny, is_gone):
-    wait = "try: sys.stdin.read()\nexcept KeyboardInterrupt: print('interrupted', flush=True); sys.stdin.read()"
-    with Notebook(tiny, wait, start_new_session=True) as notebook:
+    noticing = "import signal\nsignal.signal(signal.SIGINT, lambda *_: print('interrupted', flush=True))\n"
+    with Notebook(tiny, first=noticing, start_new_session=True) as notebook:
         os.killpg(notebook.process.pid, signal.SIGINT)
 
         assert notebook.process.stdout.readline() == "interrupted\n"
