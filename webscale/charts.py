@@ -232,7 +232,7 @@ def waterfall(trace: Trace) -> Figure:
     axes.tick_params(axis="y", length=0, pad=longest(stages, indents) * 7.4)
     for label in axes.get_yticklabels():
         label.set_horizontalalignment("left")
-    axes.set(ylim=(len(stages) - 0.4, -1.3), xlim=(0, trace.total_ms))
+    axes.set(ylim=(len(stages) - 0.4, -1.3), xlim=(0, max(stage.end_ms for stage in stages)))   # the server may end last
     axes.text(1.18, -0.95, "own time", transform=axes.get_yaxis_transform(), ha="right", va="center", color=FAINT)
     axes.grid(axis="x")
     add_legend(figure, stages)
@@ -240,8 +240,9 @@ def waterfall(trace: Trace) -> Figure:
 
 
 def finding(trace: Trace) -> str:
-    """How long the request took, and the stage in the server that took most of it."""
-    slowest = max((stage for stage in trace.stages if stage.kind != "client"), key=lambda stage: stage.own_ms)
+    """How long the request took, and the application's stage that took most of it."""
+    ours = [stage for stage in trace.stages if stage.kind not in ("client", "server")]
+    slowest = max(ours or trace.stages, key=lambda stage: stage.own_ms)
     return f"{trace.method} {trace.path} took {trace.total_ms:.1f} ms, {slowest.own_ms:.1f} ms of it in {slowest.name}"
 
 

@@ -116,11 +116,17 @@ def test_the_waterfalls_title_is_its_finding(trip):
         "GET /products/<7> took 20.0 ms, 10.0 ms of it in\ncatalog.crud.find"
 
 
-def test_the_finding_names_the_stage_in_the_server_that_took_most(trip):
+def test_the_finding_names_the_applications_stage_that_took_most(trip):
     own = {"client": 15.0, "Router": 12.0}
     slow = replace(trip, stages=tuple(replace(stage, own_ms=own.get(stage.name, 1.0)) for stage in trip.stages))
 
     assert charts.finding(slow).endswith("12.0 ms of it in Router")
+
+
+def test_the_waterfall_reaches_to_the_end_of_what_ended_last(trip):
+    late = replace(trip, stages=(trip.stages[0], replace(trip.stages[1], end_ms=23.0), *trip.stages[2:]))
+
+    assert charts.waterfall(late).axes[0].get_xlim() == (0, 23.0)
 
 
 def test_the_waterfall_is_dark_where_a_stage_was_at_work_and_pale_where_another_was(trip):
