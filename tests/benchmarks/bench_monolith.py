@@ -21,7 +21,7 @@ SECONDS = 2
 CONNECTIONS = 16
 MONOLITH = Path(__file__).parents[2] / "examples" / "01-monolith"
 FLOOR = 0.45   # of bare Starlette's requests/s
-NEEDS = {"shop": ["starlette"], "bare": ["starlette"], "flask": ["flask", "sqlalchemy", "waitress"],
+NEEDS = {"shop": ["starlette"], "bare": ["starlette"], "gathered": ["starlette"], "flask": ["flask", "sqlalchemy", "waitress"],
          "fastapi": ["fastapi", "sqlalchemy"]}
 
 

@@ -1,10 +1,20 @@
-"""The same endpoint, GET /products/{id} with a session, as others would write it: python peers.py bare|flask|fastapi DATABASE
+"""The same endpoint, GET /products/{id} with a session, as others would write it: python peers.py KIND DATABASE
 
-Each prints its port as it starts. `bare` does no work at all: Starlette returns the same bytes, the floor under them all.
+Each prints its port as it starts. `bare` does no work at all: Starlette returns the same bytes, on uvicorn as it comes;
+`gathered` is the same behind the shop's own protocol, which writes each response at once.
 """
 import hashlib
 import socket
 import sys
+
+HEADERS = {   # of the shop's answer, so that the bare one has the same bytes
+    "ETag": '"1"',
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Request-Id": "0123456789abcdef0123456789abcdef",
+}
 
 
 def bare():
@@ -15,7 +25,7 @@ def bare():
     body = b'{"id":7,"name":"Egg cup","price_cents":390,"stock":100,"seller_id":1,"version":1}'
 
     async def read_product(request):
-        return Response(body, media_type="application/json")
+        return Response(body, headers=HEADERS, media_type="application/json")
     return Starlette(routes=[Route("/products/{id}", read_product)])
 
 
@@ -71,6 +81,9 @@ def main(kind, database):
         import waitress
         return waitress.serve(flask(database), sockets=[listener], threads=4, _quiet=True)
     import uvicorn
+    if kind == "gathered":
+        from shop.server import config
+        return uvicorn.Server(config(bare())).run(sockets=[listener])
     app = bare() if kind == "bare" else fastapi(database)
     uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
 

@@ -1,11 +1,25 @@
 """What happens on the connection itself, below HTTP's good manners."""
+import asyncio
 import socket
 import time
+from types import SimpleNamespace
 
 import pytest
-from shop.server import listener
+from shop.server import Gathered, listener
 
+from webscale import stages
 from webscale.servers import serve
+
+STREAM = '''
+from starlette.responses import StreamingResponse
+
+async def Stream(scope, receive, send):
+    """Fifty thousand short lines, each written by itself."""
+    async def lines():
+        for n in range(50_000):
+            yield f"{n}\\n"
+    await StreamingResponse(lines())(scope, receive, send)
+'''
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +110,31 @@ def test_too_many_logins_to_one_account_are_429_and_say_how_long_to_wait():
 def test_an_answer_does_not_wait_for_the_clients_acknowledgement():
     with listener(0) as listening:
         assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+def test_the_head_of_a_response_leaves_together_with_its_body():
+    packets = []
+
+    async def respond():
+        gathered = Gathered(SimpleNamespace(write=packets.append), asyncio.get_running_loop())
+        gathered.write(b"head, ")
+        gathered.write(b"body")
+        await asyncio.sleep(0)
+    asyncio.run(respond())
+
+    assert packets == [b"head, body"]
+
+
+def test_a_response_without_a_body_is_not_held_back(shop):
+    received = answer(shop, b"HEAD /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+    assert received.startswith(b"HTTP/1.1 ") and received.endswith(b"\r\n\r\n")
+
+
+def test_a_long_stream_arrives_whole_and_in_order(monkeypatch):
+    monkeypatch.setitem(stages.sources, "Stream", STREAM)
+
+    with serve(stage="Stream") as server, server.session() as session:
+        lines = session.get(server.url).text.split()
+
+    assert lines == [str(n) for n in range(50_000)]

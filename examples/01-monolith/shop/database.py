@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from shop.snapshots import Reader
 from shop.threads import in_thread
 
 BUSY_MS = 5_000   # how long a writer waits for another process's write before it gives up
@@ -47,16 +48,16 @@ class Sqlite:
         self.writer = connect(path)
         for statement in SCHEMA.replace(NUMBERED, "INTEGER PRIMARY KEY AUTOINCREMENT").split(";"):
             self.writer.execute(statement)
-        self.reader = connect(path)
+        self.reader = connect(path, Reader)
         self.reader.execute("PRAGMA query_only = ON")
 
     async def one(self, sql: str, **values: object) -> Row | None:
         """The first row, or None."""
-        return self.reader.execute(sql, values).fetchone()
+        return self.reader.read(sql, values).fetchone()
 
     async def all(self, sql: str, **values: object) -> list[Row]:
         """All rows."""
-        return self.reader.execute(sql, values).fetchall()
+        return self.reader.read(sql, values).fetchall()
 
     def transaction(self) -> "SqliteTransaction":
         """A block of reads and writes that happens as a whole or not at all."""
@@ -69,6 +70,7 @@ class Sqlite:
     async def close(self) -> None:
         """Nothing is returned; the file is complete and its connections are closed."""
         self.threads.shutdown()
+        await asyncio.sleep(0)   # the last reads' snapshot ends with this turn of the loop
         self.reader.close()
         self.writer.close()
 
@@ -107,11 +109,11 @@ class SqliteTransaction:
         return cursor.fetchall()
 
 
-def connect(path: str) -> sqlite3.Connection:
-    """A connection to the file, which is made if there is none."""
+def connect(path: str, kind: type = sqlite3.Connection) -> Any:
+    """A connection of this kind to the file, which is made if there is none."""
     # No statement is committed or begun behind our back (isolation_level), and
     # the writer's connection is used from the writer's thread (check_same_thread).
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=kind)
     connection.row_factory = sqlite3.Row
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     connection.execute("PRAGMA journal_mode = WAL")

@@ -138,7 +138,9 @@ class SizeLimit:
 
 def announced_length(scope: Scope) -> int:
     """How many bytes the headers say the body has; 0 where they say nothing."""
-    digits = header(scope, b"content-length") or "0"
+    digits = header(scope, b"content-length")
+    if not digits:
+        return 0
     if not re.fullmatch(r"[0-9]{1,18}", digits):
         raise errors.InvalidInput("Content-Length must be a number.", field="Content-Length", value=digits[:100])
     return int(digits)
