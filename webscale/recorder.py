@@ -26,6 +26,8 @@ from webscale.spans import FunctionSpan, LayerSpan, Recording
 KINDS = {"controller": "controller", "feature": "feature", "crud": "crud", "database": "database", "responses": "response"}
 SAMPLED = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f][13579bdf]")
 
+under_way: set["Recording"] = set()   # mostly empty, and then a wrapped function asks nothing else
+
 log = logging.getLogger("webscale")
 
 
@@ -115,7 +117,7 @@ def wrapped(function: FunctionType, kind: str, path: str) -> Callable:
 
 WRAPPER = """
 def wrapper{signature}:
-    if current_span() is None:
+    if not under_way or current_span() is None:
         return function({arguments})
     return recorded(({positional}), dict({named}))
 """
@@ -138,7 +140,7 @@ def wrapper_like(function: FunctionType, signature: inspect.Signature, recorded:
     text = WRAPPER.format(signature=signature.replace(parameters=plain, return_annotation=inspect.Signature.empty),
                           arguments=", ".join(positional + named), named=", ".join(named),
                           positional="".join(f"{name}, " for name in positional))
-    names = {"current_span": current.get, "function": function, "recorded": recorded}
+    names = {"under_way": under_way, "current_span": current.get, "function": function, "recorded": recorded}
     exec(compile(text, "<recorder>", "exec"), names)
     wrapper = functools.update_wrapper(names["wrapper"], function)
     wrapper.__defaults__, wrapper.__kwdefaults__ = function.__defaults__, function.__kwdefaults__
@@ -192,10 +194,12 @@ class Sampled:
         async def receive_from_client() -> Message:
             return await receive()
 
+        under_way.add(recording)
         try:
             with root:
                 await self.traced()(scope, receive_from_client, send_to_client)
         finally:
+            under_way.remove(recording)
             # After the response, and outside the event loop: other requests do not wait for it.
             asyncio.get_running_loop().run_in_executor(self.sender, self.deliver, recording)
 
