@@ -1,8 +1,11 @@
 """The source of a stage, line by line, and which of its lines ran."""
 import ast
 import textwrap
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+one_at_a_time = threading.Lock()   # Python 3.11 may raise SystemError when two threads make a syntax tree (gh-106905)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ def whole_statements(source: list[str], first_line: int, ran: set[int]) -> set[i
 def statements(source: list[str]) -> list[tuple[int, int]]:
     """First and last line of each statement; of one with a body, such as `if`, only its head."""
     try:
-        tree = ast.parse(textwrap.dedent("\n".join(source)))
+        with one_at_a_time:
+            tree = ast.parse(textwrap.dedent("\n".join(source)))
     except SyntaxError:   # a piece that does not stand alone, such as a lambda within a call
         return [(number, number) for number in range(1, len(source) + 1)]
     return [extent(node) for node in ast.walk(tree) if isinstance(node, (ast.stmt, ast.excepthandler, ast.match_case))]
