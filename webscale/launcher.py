@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
-from webscale import recorder
+from webscale import machines, recorder
 
 
 def main() -> None:
@@ -121,7 +121,16 @@ def load(configuration: dict, say: Callable[[dict], None]) -> ASGIApp:
     else:
         app = example(Path(configuration["folder"]))
         change_middleware(app, configuration["without"], configuration["add"])
-    return recorder.sampled(app, lambda trace: say({"trace": trace}))
+    return machine(recorder.sampled(app, lambda trace: say({"trace": trace})), **configuration.get("machine", {}))
+
+
+def machine(app: ASGIApp, number: int | None = None, service_ms: float = 0, law: str = "fixed", write_ms: float = 0) -> ASGIApp:
+    """The application on a machine of its own: with its number, and as slow as was asked for."""
+    if write_ms:
+        machines.hold_writes(importlib.import_module("shop.database"), write_ms)
+    if service_ms:
+        app = machines.OneAtATime(app, service_ms, law, seed=number or 0)
+    return app if number is None else machines.Signed(app, number)
 
 
 def example(folder: Path) -> Starlette:

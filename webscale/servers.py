@@ -58,31 +58,51 @@ def after(name: str, **options: object) -> Place:
 
 
 def serve(example: str | Path = "01-monolith", *, stage: str | None = None, settings: dict | None = None,
-          without: list[str] | tuple[str, ...] = (), add: dict[str, Place] | None = None) -> "Server":
+          without: list[str] | tuple[str, ...] = (), add: dict[str, Place] | None = None, replicas: int | None = None,
+          balance: str = "least-connections", service_ms: float = 0, service: str = "fixed",
+          write_ms: float = 0) -> "Server":
     """A running server: of an example, with middleware taken away or added, or of the reader's own stage.
 
-    ServeError says why it did not start and what to do.
+    With `replicas` several of them behind a balancer (`webscale.replicas`). With `service_ms` each is an emulated machine,
+    which serves one request at a time, for so long on average (`service` is fixed or exponential); `write_ms` is how long
+    each transaction holds its locks. ServeError says why it did not start and what to do.
     """
     ignore_proxies()
     stop_former_run_of_this_cell()
     if stage:
-        if settings or without or add:
-            raise ServeError("A stage is served as its cell says: settings, without and add are for an example.")
-        return Server(stage, {"stage": {"name": stage, "source": source_of(stage)}}, {})
+        if settings or without or add or replicas or service_ms or write_ms:
+            raise ServeError("A stage is served as its cell says: settings, without, add, replicas, service_ms and "
+                             "write_ms are for an example.")
+        return remembered(Server(stage, {"stage": {"name": stage, "source": source_of(stage)}}, {}))
     folder = folder_of(example)
     change = {"without": list(without), "add": [added(name, place) for name, place in (add or {}).items()]}
-    return Server(folder.name, {"folder": str(folder), **change}, variables(folder, settings or {}))
+    what = {"folder": str(folder), **change, "machine": machine(service_ms, service, write_ms)}
+    if replicas is not None:
+        from webscale.replicas import Replicas   # here, since it builds on this module
+        return remembered(Replicas(folder.name, what, lambda more: variables(folder, {**more, **(settings or {})}),
+                                   replicas, balance))
+    return remembered(Server(folder.name, what, variables(folder, settings or {})))
+
+
+def machine(service_ms: float, service: str, write_ms: float) -> dict:
+    """What the launcher needs to know of an emulated machine; ServeError for what none can be."""
+    for name, value in (("service_ms", service_ms), ("write_ms", write_ms)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 10_000:
+            raise ServeError(f"{name} must be milliseconds from 0 to 10,000, not {value!r}.")
+    if service not in ("fixed", "exponential"):
+        raise ServeError(f"service is fixed or exponential, not {service!r}.")
+    return {"service_ms": service_ms, "law": service, "write_ms": write_ms}
 
 
 class Server:
     """A server that runs in the background: `.url`, `.stop()`, `.kill()`, `.log`; stopped at the end of a `with`."""
 
-    def __init__(self, name: str, what: dict, environment: dict[str, str]) -> None:
+    def __init__(self, name: str, what: dict, environment: dict[str, str], module: str = "webscale.launcher") -> None:
         self.name = name
         self.scratch = Path(tempfile.mkdtemp(prefix="webscale-"))   # log and database; gone with the server
         self.log = self.scratch / "server.log"
         self.traces: deque[dict] = deque(maxlen=TRACES_KEPT)   # what the launcher's pipe brought, newest last
-        self.process = start(self.scratch, self.log, environment)
+        self.process = start(module, self.scratch, self.log, environment)
         self.finalizer = weakref.finalize(self, end, self.process, self.scratch)
         running.add(self)
         try:
@@ -90,7 +110,6 @@ class Server:
         except BaseException:   # Interrupt, too
             self.finalizer()
             raise
-        remember(self)
 
     @property
     def url(self) -> str:
@@ -157,13 +176,13 @@ class Server:
         return f"<{self.name}, {f'died with code {self.process.returncode}' if died else 'stopped'}>"
 
 
-def start(scratch: Path, log: Path, environment: dict[str, str]) -> subprocess.Popen:
-    """The launcher's process, which waits to be told what to serve."""
+def start(module: str, scratch: Path, log: Path, environment: dict[str, str]) -> subprocess.Popen:
+    """The module's process, which waits to be told what to serve."""
     # A group of its own: Jupyter's Interrupt is sent to the kernel's whole group and must not reach the servers.
     own_group = ({"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32"
                  else {"start_new_session": True})
     with open(log, "wb") as file:
-        return subprocess.Popen([sys.executable, "-m", "webscale.launcher"], stdin=subprocess.PIPE,
+        return subprocess.Popen([sys.executable, "-m", module], stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, stderr=file, env={**os.environ, **environment}, cwd=scratch,
                                 **own_group)
 
@@ -275,11 +294,12 @@ def stop_former_run_of_this_cell() -> None:
                 server().finalizer()
 
 
-def remember(server: Server) -> None:
-    """Nothing is returned; the server is noted as its cell's."""
+def remembered(server: Server) -> Server:
+    """The server, noted as its cell's."""
     cell, run = calling_cell()
     if cell:
         of_cells.setdefault(cell, (run, []))[1].append(weakref.ref(server))
+    return server
 
 
 def calling_cell() -> tuple[str, int]:
