@@ -34,7 +34,7 @@ def reader(monkeypatch, tmp_path):
     ({"stage": "Class"}, "The stage Class has no application"),
     ({"stage": "Forgetful"}, "name 'Starlette' is not defined. A stage runs in a process of its own: its cell must import"),
     ({"stage": "Broken"}, "SyntaxError: invalid syntax"),
-    ({"stage": "Tag", "settings": {"seed": "none"}}, "settings, without and add are for an example"),
+    ({"stage": "Tag", "settings": {"seed": "none"}}, "write_ms are for an example"),
     ({"settings": {"logins_per_account": "ten"}}, "SHOP_LOGINS_PER_ACCOUNT must be a number above zero, not 'ten'."),
     ({"settings": {"database": "sqlite:////no/such/folder/shop.db"}}, "OperationalError: unable to open database file"),
     ({"add": {"Tag": before("Session")}}, "There is no middleware 'Session' here; there are: RequestId, SecurityHeaders, "),
