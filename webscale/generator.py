@@ -78,6 +78,7 @@ def template(step: dict, host: str, keep_alive: bool) -> tuple[str, str, list[st
     lines += [] if keep_alive else ["Connection: close"]
     lines += ["Cookie: session=$session"] if step["logged_in"] else []
     lines += ["Idempotency-Key: $key"] if step["key"] else []
+    lines += [f"{name}: {value}" for name, value in step["headers"].items()]
     body = "" if step["body"] is None else json.dumps(step["body"])
     lines += ["Content-Type: application/json", "Content-Length: $length"] if body else []
     head = "\r\n".join([*lines, "", ""])

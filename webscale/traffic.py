@@ -4,7 +4,7 @@ A scenario is data. The load generator reads it, and so does Locust (webscale.be
 A `$word` in a path, header or body is drawn anew for each request; DRAWS says from what.
 """
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 
 import requests
 
@@ -21,6 +21,15 @@ class Step:
     key: bool = False        # with an Idempotency-Key of its own
     logged_in: bool = True   # with the cookie of one of the users
     weight: float = 1
+    headers: dict = field(default_factory=dict)
+
+    def with_header(self, name: str, value: str) -> "Step":
+        """The same step, sent with the header."""
+        return replace(self, headers={**self.headers, name: value})
+
+    def weighing(self, weight: float) -> "Step":
+        """The same step, as often as that."""
+        return replace(self, weight=weight)
 
 
 @dataclass(frozen=True)
