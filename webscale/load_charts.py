@@ -63,7 +63,7 @@ def scores(rows: Sequence[tuple[str, float, str]], title: str, note: str) -> Fig
     figure, axes = blank(title, 1.2 + 0.55 * len(rows), x=f"requests/s with a p99 below the goal\n{note}")
     most = max(score for _, score, _ in rows) or 1
     for place, (_, score, cost) in enumerate(rows):
-        gained = place > 0 and score > 1.15 * rows[place - 1][1]
+        gained = place > 0 and score > 1.25 * rows[place - 1][1]
         axes.barh(place, score, color=ACCENT if gained else QUIET, height=0.66)
         axes.text(score + 0.01 * most, place, f"{score:,.0f}   {cost}", va="center", size=11.5, color=INK)
     axes.set(yticks=range(len(rows)), yticklabels=[name for name, *_ in rows], xlim=(0, 1.55 * most))
@@ -83,11 +83,12 @@ def scaling(measured: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     unit = max(rates[0] / values[0] for values, rates in measured.values())
     axes.plot([0, most], [0, unit * most], ":", color=FAINT, linewidth=2)
     for (name, (values, rates)), colour in zip(measured.items(), WHEEL):
-        axes.plot(values, rates, "o", color=colour, markersize=8)
+        axes.plot(values, rates, "o", color=colour, markersize=8, label=name, clip_on=False, zorder=3)
         if name in curves:
             axes.plot(*curves[name], color=colour)
-        at, end = curves.get(name, (values, rates))
-        named(axes, name, at[-1], end[-1], colour)
+            named(axes, name, curves[name][0][-1], curves[name][1][-1], colour)
+    if not curves:
+        axes.legend(frameon=False, loc="upper left")
     axes.set(xlim=(0, most), ylim=(0, 1.05 * max(max(rates) for _, rates in measured.values())), xlabel=f"{x}\n{note}")
     axes.grid()
     return figure

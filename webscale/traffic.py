@@ -1,9 +1,10 @@
 """What the clients ask for: one request, or a mix of them, with logins, bodies and ids drawn from a seed.
 
 A scenario is data. The load generator reads it, and so does Locust (webscale.beyond), for those who outgrow one machine.
-A `$word` in a path, header or body is drawn anew for each request; DRAWS says from what.
+A `$word` in a path, header or body is drawn anew for each request; `prepared` says from what.
 """
 import json
+import re
 from dataclasses import asdict, dataclass, field, replace
 
 import requests
@@ -68,7 +69,14 @@ def scenario(what: "str | Scenario") -> Scenario:
         what = SCENARIOS.get(what) or Scenario(what, (Step("GET", what, logged_in=False),))
     if not what.steps or sum(step.weight for step in what.steps) <= 0 or min(step.weight for step in what.steps) < 0:
         raise ValueError(f"The scenario {what.name!r} asks for nothing: give it steps with weights above zero.")
+    if not what.users and (step := next(filter(needs_users, what.steps), None)):
+        raise ValueError(f"{step.method} {step.path} of the scenario {what.name!r} needs users: say users=8, or logged_in=False.")
     return what
+
+
+def needs_users(step: Step) -> bool:
+    """Whether the step is a user's, or draws a $word that only a scenario with users knows."""
+    return step.logged_in or bool(re.search(r"\$(?!key\b)\w", f"{step.path}{step.body}{step.headers}"))
 
 
 # ------------------------------------------------------------------ before the clock starts

@@ -94,8 +94,9 @@ def test_a_run_that_cannot_be_says_what_to_do(shop, wrong, words):
 @pytest.mark.parametrize(("what", "words"), [
     ("shopping", "There is no scenario 'shopping'; there are: browse, buy, mixed"),
     (Scenario("none", ()), "asks for nothing"), (Scenario("never", (Step("GET", "/", weight=0),)), "asks for nothing"),
+    (Scenario("strangers", (Step("GET", "/history"),)), "needs users: say users=8, or logged_in=False"),
 ])
-def test_a_scenario_without_requests_is_refused(shop, what, words):
+def test_a_scenario_that_cannot_be_run_is_refused(shop, what, words):
     with pytest.raises(ValueError, match=words):
         load(shop, what, rate=10)
 

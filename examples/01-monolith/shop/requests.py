@@ -115,6 +115,12 @@ def shown(value: object) -> object:
     return short[:100].encode("utf-8", "replace").decode()
 
 
+def forget_products(request: Request, *ids: int) -> None:
+    """Nothing is returned; the request has changed these products, and this process keeps no copy of the old ones."""
+    if request.state.product_cache:
+        request.state.product_cache.forget(*ids)
+
+
 def account(request: Request) -> Account:
     """Who is logged in; NotLoggedIn if nobody is."""
     if request.state.account is None:

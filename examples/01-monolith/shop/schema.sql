@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS orders (
     fingerprint     TEXT NOT NULL,
     status          TEXT NOT NULL,
     ordered_at      BIGINT NOT NULL,
-    UNIQUE (account_id, idempotency_key)
+    UNIQUE (idempotency_key, account_id)
 );
 
 CREATE INDEX IF NOT EXISTS orders_account ON orders (account_id, id);

@@ -1,7 +1,10 @@
 """Every number that the shop may be run with: its unit, its default, and the variable it is read from."""
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
+
+WORDS = {"history_index": ("yes", "no"), "history_queries": ("one", "each"), "paging": ("key", "offset"),
+         "compress": ("yes", "no"), "synchronous": ("off", "normal", "full")}
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,14 @@ class Settings:
     session_lifetime_s: int = 7 * 24 * 3600   # and in any case after this long
     database_connections: int = 10        # PostgreSQL only; SQLite needs one to read and one to write
 
+    # Levers: as they stand here the shop is quick. Each other word shows what it would be without.
+    history_index: str = "yes"            # no: /history looks at every order of everybody
+    history_queries: str = "one"          # each: a query for the orders, and more for each of them (N+1)
+    paging: str = "key"                   # offset: `after` counts products to skip, and one that is deleted hides another
+    product_cache_s: float = 0            # seconds that a product read before may be old; 0 asks the database each time
+    compress: str = "no"                  # yes: bodies of 500 bytes and more leave as gzip
+    synchronous: str = "normal"           # SQLite waits for the disk: off, normal (at checkpoints) or full (at each commit)
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """The settings that the SHOP_ variables ask for; ValueError for an unknown name or a value that does not fit."""
@@ -25,17 +36,19 @@ class Settings:
         given = {name: value for name, value in environ.items() if name.startswith("SHOP_")}
         if unknown := sorted(given.keys() - known.keys()):
             raise ValueError(f"There is no setting {unknown[0]}. There are: {', '.join(known)}.")
-        return cls(**{known[name].name: converted(name, value, known[name].type) for name, value in given.items()})
+        return cls(**{known[name].name: converted(name, value, known[name]) for name, value in given.items()})
 
 
-def converted(name: str, value: str, kind: type) -> str | int | float:
-    """The value as text or as a number above zero."""
-    if kind is str:
+def converted(name: str, value: str, field: Field) -> str | int | float:
+    """The value as text, as one of the field's words, or as a number above zero (or zero, if that is the default)."""
+    if field.type is str:
+        if value not in (words := WORDS.get(field.name, (value,))):
+            raise ValueError(f"{name} must be {' or '.join(words)}, not {value!r}.")
         return value
     try:
-        number = kind(value)
+        number = field.type(value)
     except ValueError:
-        number = 0
-    if not 0 < number < float("inf"):
-        raise ValueError(f"{name} must be a number above zero, not {value!r}.")
+        number = -1
+    if not (0 < number < float("inf") or number == field.default == 0):
+        raise ValueError(f"{name} must be a number {'from' if field.default == 0 else 'above'} zero, not {value!r}.")
     return number

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from shop import responses
 from shop.catalog import feature
 from shop.catalog.feature import Product
-from shop.requests import integer, page, parse, seller, text
+from shop.requests import forget_products, integer, page, parse, seller, text
 
 PRODUCT = {"name": text(1, 200), "price_cents": integer(0, 100_000_000), "stock": integer(0, 1_000_000)}
 
@@ -21,7 +21,8 @@ async def create_product(request: Request) -> Response:
 
 async def read_product(request: Request) -> Response:
     """GET /products/{id}"""
-    product = await feature.product(request.state.db, request.path_params["id"])
+    find = request.state.product_cache.product if request.state.product_cache else feature.product
+    product = await find(request.state.db, request.path_params["id"])
     # The same for everyone, so caches may keep it; no-cache: but ask each time whether it is still this version.
     headers = {"ETag": tag(product), "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == tag(product):
@@ -32,7 +33,8 @@ async def read_product(request: Request) -> Response:
 async def list_products(request: Request) -> Response:
     """GET /products"""
     after, limit = page(request, "after")
-    products, last = await feature.list_products(request.state.db, after, limit)
+    pages = feature.list_products if request.state.settings.paging == "key" else feature.list_products_by_offset
+    products, last = await pages(request.state.db, after, limit)
     following = last and f"/products?after={last}&limit={limit}"
     return responses.ok({"items": [vars(product) for product in products], "next": following})
 
@@ -42,6 +44,7 @@ async def update_product(request: Request) -> Response:
     who = seller(request)
     product = await feature.update_product(request.state.db, who, request.path_params["id"], wanted_version(request),
                                            **parse(request.state.body, PRODUCT))
+    forget_products(request, product.id)
     return responses.ok(vars(product), {"ETag": tag(product)})
 
 
@@ -49,6 +52,7 @@ async def delete_product(request: Request) -> Response:
     """DELETE /products/{id}"""
     who = seller(request)
     await feature.delete_product(request.state.db, who, request.path_params["id"], wanted_version(request))
+    forget_products(request, request.path_params["id"])
     return responses.no_content()
 
 

@@ -48,3 +48,8 @@ async def return_to_stock(db, id: int, quantity: int) -> None:
     """Nothing is returned; the stock has grown, unless the product was deleted."""
     await db.one("UPDATE product SET stock = stock + :quantity, version = version + 1 WHERE id = :id",
                  id=id, quantity=quantity)
+
+
+async def select_page_by_offset(db, skip: int, limit: int) -> list[Row]:
+    """The products that follow so many others. The database has to walk past all of these."""
+    return await db.all(f"SELECT {COLUMNS} FROM product ORDER BY id LIMIT :limit OFFSET :skip", skip=skip, limit=limit)

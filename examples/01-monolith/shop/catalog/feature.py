@@ -77,3 +77,9 @@ async def take(tx, id: int, quantity: int) -> Product:
 async def put_back(tx, id: int, quantity: int) -> None:
     """Nothing is returned; so many are in stock again."""
     await crud.return_to_stock(tx, id, quantity)
+
+
+async def list_products_by_offset(db, after: int, limit: int) -> tuple[list[Product], int | None]:
+    """A page of products behind so many others, and how many are before the next page; None on the last."""
+    rows = await crud.select_page_by_offset(db, after, limit + 1)
+    return [Product(**row) for row in rows[:limit]], after + limit if len(rows) > limit else None

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from shop import responses
 from shop.orders import feature
 from shop.orders.feature import Order
-from shop.requests import LARGEST_ID, MISSING, account, integer, parse, several, text
+from shop.requests import LARGEST_ID, MISSING, account, forget_products, integer, parse, several, text
 
 LINE = {"product_id": integer(1, LARGEST_ID), "quantity": integer(1, 1_000)}
 NEW_ORDER = {"lines": several(1, 20, LINE)}
@@ -21,6 +21,7 @@ async def place_order(request: Request) -> Response:
     key = KEY("Idempotency-Key", request.headers.get("idempotency-key", MISSING))
     wanted = by_product(parse(request.state.body, NEW_ORDER)["lines"])
     order = await feature.place_order(request.state.db, who.id, key, wanted)
+    forget_products(request, *wanted)
     return responses.created(as_json(order), f"/orders/{order.id}")
 
 
@@ -33,6 +34,7 @@ async def read_order(request: Request) -> Response:
 async def cancel_order(request: Request) -> Response:
     """DELETE /orders/{id}"""
     order = await feature.cancel_order(request.state.db, account(request).id, request.path_params["id"])
+    forget_products(request, *(line.product_id for line in order.lines))
     return responses.ok(as_json(order))
 
 

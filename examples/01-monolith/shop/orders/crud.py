@@ -9,7 +9,7 @@ async def insert_order(db, account_id: int, key: str, fingerprint: str, status: 
     return await db.one(
         "INSERT INTO orders (account_id, idempotency_key, fingerprint, status, ordered_at) "
         "VALUES (:account_id, :key, :fingerprint, :status, :now) "
-        f"ON CONFLICT (account_id, idempotency_key) DO NOTHING RETURNING {COLUMNS}",
+        f"ON CONFLICT (idempotency_key, account_id) DO NOTHING RETURNING {COLUMNS}",
         account_id=account_id, key=key, fingerprint=fingerprint, status=status, now=now)
 
 
