@@ -32,7 +32,7 @@ def test_a_failed_request_has_missed_any_goal():
     assert measure.best_window(a_run([10] * 600, failures=failures), goal_ms=100) == (0, False)
 
 
-@pytest.mark.parametrize("expected", [20, 80, 200])
+@pytest.mark.parametrize("expected", [20, 120])
 def test_a_score_is_found_whatever_was_expected(expected):
     with serve("01-monolith", service_ms=20) as server:
         assert 25 <= measure.score(server, "/livez", expected=expected) <= 75   # 50 are possible

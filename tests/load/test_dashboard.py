@@ -1,0 +1,313 @@
+"""The dashboard without a browser: what its sliders do is a plain call, and nothing is left of it."""
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import nbformat
+import psutil
+import pytest
+from nbclient import NotebookClient
+from rude_servers import generators
+
+from webscale import dashboard as module
+from webscale.dashboard import Latest, dashboard, knee_explorer, knee_figure
+from webscale.servers import ServeError
+
+LEVERS = {"empty": {"seed": "none"}, "broken": {"no_such_setting": 1}}
+KNEE = [{"rate": rate, "replicas": count, "p50_ms": 20, "p95_ms": 20 + rate / count, "p99_ms": 20 + 2 * rate / count}
+        for count in (1, 2) for rate in (40, 10, 30, 20)]
+SCRIPT = """
+import time
+from webscale.dashboard import dashboard
+board = dashboard(seconds=60).start()
+time.sleep(3)
+print("ready", flush=True)
+time.sleep(60)
+"""
+CELLS = [
+    "from webscale.dashboard import dashboard\nfrom webscale.servers import serve\nboard = dashboard(seconds=1)\nboard",
+    "board.set(rate=20)\nshop = serve('01-monolith')",
+    "result = board.wait()\nassert result.offered == 20\nshop.alive",
+]
+
+
+@pytest.fixture
+def board():
+    """A dashboard whose runs last a second."""
+    board = dashboard(LEVERS, seconds=1)
+    yield board
+    board.stop()
+
+
+def running():
+    """The numbers of the generators' processes."""
+    try:
+        return [process.pid for process in generators()]
+    except psutil.Error:   # it was ending while we looked
+        return []
+
+
+def until(happened, within_s=10):
+    deadline = time.monotonic() + within_s
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_setting_makes_a_run(board):
+    result = board.set(rate=30, replicas=2).wait()
+
+    assert (result.offered, result.failed, result.loop) == (30, 0, "open")
+    assert result.latency_ms.min() >= 20   # an emulated machine
+    assert repr(board.shop).endswith("2 replicas behind least-connections>")
+
+
+def test_nothing_runs_before_that(board):
+    assert (board.result, board.shop, board.latest.thread) == (None, None, None)
+    assert board.wait() is None
+
+
+def test_moves_that_follow_each_other_make_one_run(board):
+    board.set(rate=30).wait()
+    pids = set()
+    for rate in (31, 32, 33, 34):
+        board.set(rate=rate)
+        end = time.monotonic() + 0.2
+        until(lambda end=end: pids.update(running()) or time.monotonic() > end)
+    until(lambda: pids.update(running()) or board.result.offered == 34)
+
+    assert len(pids) == 1
+
+
+def test_a_new_setting_ends_the_run_before_and_there_are_never_two(board):
+    board.seconds, counted, pids = 30, [], set()
+    for rate in (20, 40):
+        board.set(rate=rate)
+        until(lambda rate=rate: counted.append(running()) or pids.update(counted[-1]) or len(pids) == rate // 20)
+    time.sleep(1)
+    board.stop()
+
+    assert max(map(len, counted)) == 1
+    assert board.result.rate == pytest.approx(40, rel=0.3)
+
+
+def test_another_rate_keeps_the_shop_and_other_replicas_do_not(board):
+    first = board.set(rate=20).wait() and board.shop
+    same = board.set(rate=25).wait() and board.shop
+    other = board.set(replicas=2).wait() and board.shop
+
+    assert first is same is not other
+    assert (first.alive, other.alive) == (False, True)
+
+
+def test_a_lever_gives_the_shop_its_settings(board):
+    assert board.set(rate=20, on={"empty"}).wait().errors == {"status 404": 20}
+    assert board.set(on=()).wait().errors == {}
+
+
+def test_stop_leaves_nothing_but_what_was_found(board):
+    board.seconds = 30
+    board.set(rate=50)
+    until(running)
+    shop = board.shop
+    time.sleep(1)
+    board.stop()
+
+    assert (generators(), shop.alive, board.shop, board.latest.thread) == ([], False, None, None)
+    assert board.result.facts["stopped"] and board.result.offered >= 20
+
+
+def test_sliders_and_switches_do_the_same(board):
+    board.panel.rate.value = 35
+    board.panel.replicas.value = 2
+    board.panel.levers["empty"].value = True
+
+    assert board.wait().errors == {"status 404": 35}
+    assert repr(board.shop).endswith("2 replicas behind least-connections>")
+
+
+def test_sliders_and_switches_follow_a_plain_call(board):
+    board.set(rate=35, replicas=4, on={"empty"}).stop()
+
+    panel = board.panel
+    assert (panel.rate.value, panel.replicas.value, panel.switched_on) == (35, 4, {"empty"})
+
+
+def test_the_button_starts_and_stops(board):
+    board.seconds = 30
+    board.panel.button.click()
+    until(running)
+    label = board.panel.button.description
+    board.panel.button.click()
+
+    assert (label, board.panel.button.description) == ("Stop", "Start")
+    assert generators() == [] and board.result.facts["stopped"]
+
+
+def test_the_picture_moves_while_it_runs(board):
+    pictures = []
+    board.panel.image.observe(lambda change: pictures.append(change.new), "value")
+    board.set(rate=50).wait()
+
+    assert len(pictures) >= 4
+    assert all(bytes(picture).startswith(b"\x89PNG") for picture in pictures)
+
+
+def test_the_last_run_has_a_picture_that_stays(board):
+    board.set(rate=20, on={"empty"}).wait()
+
+    assert "\n(open loop, n = 20, 1 replica, empty, emulated)" in board.figure().get_suptitle()
+
+
+@pytest.mark.parametrize(("wrong", "words"), [
+    ({"rate": 401}, "rate is at most 400 here, not 401"),
+    ({"rate": 0}, "rate must be a whole number above zero, not 0"),
+    ({"replicas": 3}, "replicas are 1, 2, 4, 8, not 3"),
+    ({"on": {"cash"}}, "There is no lever 'cash'; there are: empty, broken"),
+])
+def test_what_cannot_be_set_is_refused_and_changes_nothing(board, wrong, words):
+    with pytest.raises(ValueError, match=words):
+        board.set(**wrong)
+
+    assert board.wanted == module.Wanted(50) and board.latest.thread is None
+
+
+def test_a_shop_that_does_not_start_is_told_and_the_next_one_runs(board):
+    with pytest.raises(ServeError, match="no setting SHOP_NO_SUCH_SETTING"):
+        board.set(on={"broken"}).wait()
+    told = board.panel.status.value
+
+    assert "SHOP_NO_SUCH_SETTING" in told
+    assert board.set(on=(), rate=20).wait().failed == 0
+
+
+def test_a_new_dashboard_ends_what_another_runs(board):
+    board.seconds = 30
+    board.start()
+    until(running)
+    with_shop = board.shop
+    dashboard()
+
+    assert (generators(), with_shop.alive) == ([], False)
+
+
+def test_a_shop_that_nobody_loads_is_stopped(board, monkeypatch):
+    monkeypatch.setattr(module, "IDLE_S", 0.5)
+    board.set(rate=20).wait()
+    shop = board.shop
+
+    until(lambda: board.latest.thread is None)
+
+    assert not shop.alive
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="There is no SIGKILL")
+def test_a_killed_kernel_leaves_nothing_behind():
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    children = psutil.Process(process.pid).children()
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+
+    gone, alive = psutil.wait_procs(children, timeout=5)
+    assert len(gone) == 3 and alive == []   # balancer, replica, generator
+
+
+def test_it_leaves_the_servers_of_other_cells_alone():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+
+    assert notebook.cells[2].outputs[0].data["text/plain"] == "True"
+    assert notebook.cells[0].outputs[0].data["text/plain"] == "<load dashboard of 01-monolith: rate, replicas>"
+
+
+def test_in_text_it_is_one_line_that_does_not_change(board):
+    before = board._repr_mimebundle_()["text/plain"]
+    board.set(rate=20).wait()
+
+    assert before == board._repr_mimebundle_()["text/plain"] == \
+        "<load dashboard of 01-monolith: rate, replicas, empty, broken>"
+
+
+def test_of_many_wishes_the_last_is_done_and_one_at_a_time():
+    done, begin = [], threading.Event()
+
+    def do(what, due):
+        begin.set()
+        until(due)
+        done.append(what)
+
+    latest = Latest(do, lambda: done.append("tidied"))
+    latest.ask("first")
+    begin.wait(5)
+    for wish in ("second", "third", None):
+        latest.ask(wish)
+    latest.wait()
+
+    assert done == ["first", "tidied"]
+    assert latest.thread is None
+
+
+# ------------------------------------------------------------------ the knee
+
+@pytest.mark.parametrize(("goal_ms", "replicas", "title"), [
+    (60, 1, "1 replica: p99 within 60 ms up to 20 requests/s, and not beyond"),
+    (60, 2, "2 replicas: p99 within 60 ms up to 40 requests/s, the highest that was measured"),
+    (39, 1, "1 replica: no rate that was measured has a p99 within 39 ms"),
+])
+def test_the_title_names_the_highest_rate_that_meets_the_goal(goal_ms, replicas, title):
+    assert knee_figure(KNEE, goal_ms, replicas).get_suptitle() == title
+
+
+def test_a_rate_beyond_one_that_missed_the_goal_does_not_count():
+    lucky = [{**row, "p99_ms": 20} if row["rate"] == 40 else row for row in KNEE]
+
+    assert " up to 20 requests/s" in knee_figure(lucky, 60, 1).get_suptitle()
+
+
+def test_a_percentile_that_could_not_be_measured_meets_no_goal():
+    unknown = [{**row, "p99_ms": "" if row["rate"] > 10 else row["p99_ms"]} for row in KNEE]
+
+    assert " up to 10 requests/s" in knee_figure(unknown, 60, 1).get_suptitle()
+
+
+def test_the_figure_begins_at_zero_and_says_how_it_was_measured():
+    (axes,) = knee_figure(KNEE, 60, loop="open", emulated=True).axes
+
+    assert (axes.get_xlim()[0], axes.get_ylim()[0]) == (0, 0)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("requests/s\n(open loop, emulated machines)", "latency, ms")
+
+
+def test_measurements_can_lie_in_a_file(tmp_path):
+    path = tmp_path / "knee.csv"
+    rows = [",".join(str(row[name]) for name in KNEE[0]) for row in KNEE]
+    path.write_text("\n".join(["# measured one day", ",".join(KNEE[0]), *rows]), "utf-8")
+
+    assert knee_figure(path, 60, 2).get_suptitle() == knee_figure(KNEE, 60, 2).get_suptitle()
+
+
+def test_a_missing_column_or_number_of_replicas_is_named():
+    with pytest.raises(ValueError, match="there is no 'p95_ms'"):
+        knee_figure([{name: value for name, value in row.items() if name != "p95_ms"} for row in KNEE])
+    with pytest.raises(ValueError, match="with 3 replicas; there are: 1 and 2"):
+        knee_figure(KNEE, 60, 3)
+
+
+def test_the_explorers_sliders_change_its_picture():
+    explorer, pictures = knee_explorer(KNEE, 60), []
+    explorer.image.observe(lambda change: pictures.append(change.new), "value")
+    explorer.goal.value = 80
+    explorer.replicas.value = 2
+
+    assert len(set(pictures)) == 2
+    assert explorer.knee.figure.get_suptitle() == knee_figure(KNEE, 80, 2).get_suptitle()
+
+
+def test_the_explorer_is_one_line_in_text():
+    explorer = knee_explorer(KNEE, 60)
+    explorer.goal.value = 80
+
+    assert explorer._repr_mimebundle_()["text/plain"] == "<knee explorer: p99 of 8 measurements; replicas: 1 and 2>"

@@ -1,0 +1,456 @@
+"""The load dashboard: sliders and switches over `serve` and `load`, and what they change, as it happens.
+
+    board = dashboard(levers={"cache": {"product_cache_s": 2}})     a widget with a shop of its own
+    board.set(rate=80, replicas=2, on={"cache"}).wait()             the same without a hand on the mouse
+    knee_explorer("knee.csv")                                       sliders over measurements made before
+"""
+import csv
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from IPython import get_ipython
+from ipywidgets import (
+    Button,
+    HBox,
+    IntSlider,
+    Label,
+    Layout,
+    SelectionSlider,
+    ToggleButton,
+    ToggleButtons,
+    VBox,
+)
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from webscale.charts import INK, PERCENTILES, WIDTH, Figure, styled
+from webscale.claims import number
+from webscale.live import FRAME_S, LIVE_DPI, LivePicture, UnderWay, as_png, picture_frame, run_figure
+from webscale.load import Plan, load, whole
+from webscale.results import LoadResult
+from webscale.servers import serve
+from webscale.traffic import Scenario
+
+REPLICAS = (1, 2, 4, 8)
+SETTLED_S = 0.4   # a run begins so long after the last move of a slider
+IDLE_S = 60       # a shop that nobody loads for so long is stopped: no message says that a cell was deleted
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the dashboard is set to."""
+
+    rate: int
+    replicas: int = 1
+    on: frozenset[str] = frozenset()
+
+
+class Dashboard:
+    """A shop and a run against it: `.set(rate=, replicas=, on=)`, `.wait()`, `.result`, `.stop()`, `.start()`.
+
+    In a notebook it shows itself with sliders and switches. Runs take place in a thread, one at a time.
+    """
+
+    def __init__(self, levers: Mapping[str, dict], *, what: "str | Scenario", rate: int, most_rate: int,
+                 service_ms: float, seconds: float, example: str) -> None:
+        self.levers, self.what, self.most_rate = dict(levers), what, most_rate
+        self.service_ms, self.seconds, self.example = service_ms, seconds, example
+        self.wanted = Wanted(rate)
+        self.result: LoadResult | None = None   # of the last run that came to an end
+        self.error: Exception | None = None     # of the last that did not
+        self.shop, self.shop_for = None, ()
+        self.latest = Latest(self.run, self.close_shop)
+        self.panel = Panel(self)
+
+    def set(self, rate: int | None = None, replicas: int | None = None, on: Iterable[str] | None = None) -> "Dashboard":
+        """The dashboard; a run with these settings begins soon, and ends the one before. ValueError for what none can be."""
+        given = {"rate": rate, "replicas": replicas, "on": None if on is None else frozenset(on)}
+        wanted = replace(self.wanted, **{name: value for name, value in given.items() if value is not None})
+        self.check(wanted)
+        self.wanted = wanted
+        self.panel.follow(wanted)
+        return self.start(SETTLED_S)
+
+    def moved(self, **given: object) -> None:
+        """Nothing is returned; what a slider was moved to is set, if it is not so already."""
+        if replace(self.wanted, **given) != self.wanted:
+            self.set(**given)
+
+    def check(self, wanted: Wanted) -> None:
+        """Nothing is returned; ValueError for what cannot be set."""
+        if not whole("rate", wanted.rate) <= self.most_rate:
+            raise ValueError(f"rate is at most {self.most_rate} here, not {wanted.rate}: see most_rate=.")
+        if wanted.replicas not in REPLICAS:
+            raise ValueError(f"replicas are {', '.join(map(str, REPLICAS))}, not {wanted.replicas!r}.")
+        if unknown := sorted(wanted.on - set(self.levers)):
+            raise ValueError(f"There is no lever {unknown[0]!r}; there are: {', '.join(self.levers) or 'none'}.")
+
+    def start(self, after_s: float = 0) -> "Dashboard":
+        """The dashboard; a run begins, and that of any other dashboard has ended: there is one machine for all."""
+        stop_others(self)
+        self.latest.ask(self.wanted, after_s)
+        return self
+
+    def stop(self) -> None:
+        """Nothing is returned; the run and its shop are gone. What was found until now is `.result`."""
+        self.latest.ask(None)
+        self.latest.wait()
+
+    def wait(self) -> LoadResult | None:
+        """What the run found that was asked for last; the error that it ended with, ServeError and others."""
+        self.latest.wait()
+        if self.error:
+            raise self.error
+        return self.result
+
+    def figure(self) -> Figure:
+        """The last run's picture, for those who cannot run it."""
+        if not self.result:
+            raise ValueError("There was no run yet: .set(rate=50).wait() makes one.")
+        return run_figure(self.result, *self.words(self.found_with))
+
+    def words(self, wanted: Wanted) -> list[str]:
+        """What the run is made against."""
+        return [in_words(wanted.replicas), *sorted(wanted.on)] + ["emulated"] * bool(self.service_ms)
+
+    # -------------------------------------------------------------- in the thread
+
+    def run(self, wanted: Wanted, is_newer: Callable[[], "tuple | None"]) -> None:
+        """Nothing is returned; the run has taken place, and is the result unless something newer was asked for."""
+        self.error = None
+        try:
+            self.open_shop(wanted)
+            self.panel.say("running", busy=True)
+            run = load(self.shop, self.what, rate=wanted.rate, seconds=self.seconds, live=True)
+            found = self.watch(run.plan, f"{wanted.rate} requests/s, open loop, {', '.join(self.words(wanted))}", is_newer)
+        except Exception as error:   # in a thread nobody would see it
+            self.error = error
+            return self.panel.say(str(error))
+        if found:
+            self.result, self.found_with = found, wanted
+            self.panel.say(repr(found))
+
+    def watch(self, plan: Plan, title: str, is_newer: Callable[[], "tuple | None"]) -> LoadResult | None:
+        """What the run found; None if another is to take its place."""
+        with plan.running() as chunks:
+            run = UnderWay(plan, chunks)
+            while run.take():
+                if newer := is_newer():
+                    if newer[0] is not None:
+                        return None
+                    plan.stop()
+                self.panel.draw(run, title)
+                time.sleep(FRAME_S)
+        self.panel.draw(run, title)
+        return run.gathered.result()
+
+    def open_shop(self, wanted: Wanted) -> None:
+        """Nothing is returned; a shop runs with these replicas and levers, and no other."""
+        settings = {name: value for lever in self.levers if lever in wanted.on for name, value in self.levers[lever].items()}
+        if self.shop and self.shop.alive and self.shop_for == (wanted.replicas, wanted.on):
+            return
+        self.close_shop()
+        self.panel.say(f"starting the shop, {in_words(wanted.replicas)} …", busy=True)
+        of_no_cell()
+        self.shop = serve(self.example, settings=settings, replicas=wanted.replicas, service_ms=self.service_ms)
+        self.shop_for = (wanted.replicas, wanted.on)
+
+    def close_shop(self) -> None:
+        """Nothing is returned; there is no shop."""
+        if self.shop:
+            self.shop.stop()
+            self.shop = None
+
+    def __repr__(self) -> str:
+        return f"<load dashboard of {self.example}: {', '.join(['rate', 'replicas', *self.levers])}>"
+
+    def _repr_mimebundle_(self, **options: object) -> dict:
+        return {**self.panel._repr_mimebundle_(**options), "text/plain": repr(self)}
+
+
+def dashboard(levers: Mapping[str, dict] | None = None, *, what: "str | Scenario" = "/products/7", rate: int = 50,
+              most_rate: int = 400, service_ms: float = 20, seconds: float = 15,
+              example: str = "01-monolith") -> Dashboard:
+    """A dashboard over emulated machines of `service_ms`; nothing runs before Start, or the first move of a slider.
+
+    `levers` are switches: {"cache": {"product_cache_s": 2}} gives serve these settings while "cache" is on.
+    """
+    board = Dashboard(levers or {}, what=what, rate=rate, most_rate=most_rate, service_ms=service_ms, seconds=seconds,
+                      example=example)
+    stop_others(board)
+    boards.add(board)
+    return board
+
+
+boards: "weakref.WeakSet[Dashboard]" = weakref.WeakSet()
+
+
+def stop_others(board: Dashboard) -> None:
+    """Nothing is returned; no dashboard but this one has a run or a shop: the cell may have been run again."""
+    for other in boards:
+        if other is not board and other.latest.thread:
+            other.stop()
+
+
+def of_no_cell() -> None:
+    """Nothing is returned; what this thread does is no cell's: else serve would stop the servers of the last one."""
+    shell = get_ipython()
+    if hasattr(shell, "set_thread_parent"):
+        shell.set_thread_parent({})
+
+
+class Latest:
+    """Does one thing at a time in a thread of its own, and of several that are asked for only the latest.
+
+    `do` gets what was asked, and a function that says what is due by now instead, as a tuple of it. To ask for None, or
+    for nothing for a minute, ends the thread, after `tidy`.
+    """
+
+    def __init__(self, do: Callable, tidy: Callable[[], None]) -> None:
+        self.do, self.tidy = do, tidy
+        self.changed = threading.Condition()
+        self.asked: tuple = ()   # what is to be done next, and when; empty if there is nothing
+        self.busy = False
+        self.thread: threading.Thread | None = None
+
+    def ask(self, what: object, after_s: float = 0) -> None:
+        """Nothing is returned; this is done next, and nothing that was asked for before and has not begun."""
+        with self.changed:
+            self.asked = (what, time.monotonic() + after_s)
+            if not self.thread and what is not None:
+                self.thread = threading.Thread(target=self.work, daemon=True)
+                self.thread.start()
+            elif not self.thread:
+                self.asked = ()
+            self.changed.notify_all()
+
+    def wait(self) -> None:
+        """Nothing is returned; all that was asked for is done."""
+        with self.changed:
+            while (self.asked or self.busy) and self.thread and self.thread.is_alive():
+                self.changed.wait(0.2)   # on some systems no Ctrl-C reaches who waits longer
+
+    def due(self) -> tuple:
+        """What is to be done by now, as a tuple of it; empty if there is nothing."""
+        return self.asked[:1] if self.asked and self.asked[1] <= time.monotonic() else ()
+
+    def work(self) -> None:
+        """Nothing is returned; runs in the thread."""
+        while (what := self.next()) is not None:
+            self.do(what, self.due)
+            with self.changed:
+                self.busy = False
+                self.changed.notify_all()
+        self.tidy()
+        with self.changed:
+            self.busy, self.thread = False, None
+            if self.asked:   # while it tidied
+                self.ask(self.asked[0])
+            self.changed.notify_all()
+
+    def next(self) -> object:
+        """What is to be done, once it is due; None if that is to end."""
+        until = time.monotonic() + IDLE_S
+        with self.changed:
+            while not self.due() and time.monotonic() < until:
+                self.changed.wait(max(0, (self.asked[1] if self.asked else until) - time.monotonic()))
+            (what,), self.asked, self.busy = self.due() or (None,), (), True
+            return what
+
+
+# ------------------------------------------------------------------ the widget
+
+class Panel(VBox):
+    """The dashboard's sliders, switches and picture."""
+
+    def __init__(self, board: Dashboard) -> None:
+        self.picture = LivePicture()
+        self.rate = IntSlider(board.wanted.rate, 1, board.most_rate, description="requests/s", layout=Layout(width="440px"))
+        self.replicas = ToggleButtons(options=REPLICAS, description="replicas", style={"button_width": "44px"})
+        self.levers = {name: ToggleButton(description=name, layout=Layout(width="auto")) for name in board.levers}
+        self.button = Button(description="Start", icon="play", layout=Layout(width="90px"))
+        self.status = Label("nothing runs")
+        self.image = picture_frame()
+        self.image.value = self.picture.png([], board.seconds, "A shop that waits for its load")
+        super().__init__([HBox([self.rate, self.replicas]), HBox([self.button, *self.levers.values(), self.status]),
+                          self.image])
+        self.rate.observe(lambda change: board.moved(rate=change.new), "value")
+        self.replicas.observe(lambda change: board.moved(replicas=change.new), "value")
+        for lever in self.levers.values():
+            lever.observe(lambda change: board.moved(on=self.switched_on), "value")
+        self.button.on_click(lambda button: board.stop() if board.latest.busy else board.start())
+
+    @property
+    def switched_on(self) -> frozenset[str]:
+        """The names of the levers that are on."""
+        return frozenset(name for name, lever in self.levers.items() if lever.value)
+
+    def follow(self, wanted: Wanted) -> None:
+        """Nothing is returned; sliders and switches stand as the dashboard is set."""
+        self.rate.value, self.replicas.value = wanted.rate, wanted.replicas
+        for name, lever in self.levers.items():
+            lever.value = name in wanted.on
+
+    def say(self, what: str, busy: bool = False) -> None:
+        """Nothing is returned; the line under the sliders says this, and the button what a click on it would do."""
+        self.status.value = " ".join(what.split())
+        self.button.description, self.button.icon = ("Stop", "stop") if busy else ("Start", "play")
+
+    def draw(self, run: UnderWay, title: str) -> None:
+        """Nothing is returned; the run is seen as far as it has gone."""
+        self.image.value = self.picture.frame(run, title)
+
+
+# ------------------------------------------------------------------ the knee, measured before
+
+COLUMNS = ("replicas", "rate", "p50_ms", "p95_ms", "p99_ms")
+TIMES_IDLE = 10   # the picture goes up to so many times the lowest latency: beyond the knee there is no end
+
+
+class Knee:
+    """A figure of latency over rate: made once, and shown for one goal after another."""
+
+    @styled
+    def __init__(self, rows: list[dict], percent: int, note: str, **options: object) -> None:
+        self.rows, self.percent, self.name = rows, percent, f"p{percent}_ms"
+        self.figure = Figure(figsize=(WIDTH, 5), **options)
+        self.title = self.figure.suptitle(" ", x=0.01, ha="left", size=16, weight="bold")
+        self.axes = self.figure.add_subplot(xlabel=f"requests/s\n{note}".strip(), ylabel="latency, ms")
+        self.axes.grid()
+        self.curves = {}
+        for place, (each, colour) in enumerate(PERCENTILES.items()):
+            self.curves[f"p{each}_ms"], = self.axes.plot([], [], "o-", color=colour, markersize=6)
+            self.axes.text(0.08 * place, 1.03, f"p{each}", transform=self.axes.transAxes, color=colour, weight="bold")
+        self.goal = self.axes.axhline(0, color=INK, linestyle="--", linewidth=1.8)
+        self.word = self.axes.text(1, 0, "", transform=self.axes.get_yaxis_transform(), ha="right", va="bottom",
+                                   bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
+        self.best = self.axes.axvline(0, color=INK, linestyle=":", linewidth=1.8)
+
+    def show(self, goal_ms: float, replicas: float) -> "Knee":
+        """The figure of these replicas, with the goal and the highest rate that meets it."""
+        rows = [row for row in self.rows if row["replicas"] == replicas]
+        if not rows:
+            raise ValueError(f"Nothing was measured with {replicas:g} replicas; there are: {listed(counts(self.rows))}.")
+        for name, curve in self.curves.items():
+            curve.set_data([row["rate"] for row in rows], [row[name] for row in rows])
+        best = best_rate(rows, self.name, goal_ms)
+        self.title.set_text(finding(rows, self.percent, goal_ms, best))
+        self.goal.set_ydata([goal_ms, goal_ms])
+        self.word.set(y=goal_ms, text=f"the goal: p{self.percent} within {number(goal_ms)} ms ")
+        self.best.set_xdata([best, best])
+        self.axes.set(xlim=(0, 1.03 * max(row["rate"] for row in self.rows)),
+                      ylim=(0, max(top_ms(self.rows, self.name), 1.2 * goal_ms)))
+        return self
+
+
+def knee_figure(stored: "str | Path | Iterable[Mapping]", goal_ms: float = 50, replicas: float | None = None, *,
+                percent: int = 99, loop: str = "", emulated: bool = False) -> Figure:
+    """Latency over rate as it was measured, the goal, and the highest rate that meets it.
+
+    `stored` is a CSV file or rows, with columns rate, p50_ms, p95_ms, p99_ms and replicas; `loop` and `emulated` say how
+    it was measured.
+    """
+    rows = rows_of(stored)
+    return Knee(rows, percent, note(loop, emulated)).show(goal_ms, counts(rows)[0] if replicas is None else replicas).figure
+
+
+def knee_explorer(stored: "str | Path | Iterable[Mapping]", goal_ms: float = 50, replicas: float | None = None, *,
+                  percent: int = 99, loop: str = "", emulated: bool = False) -> "KneeExplorer":
+    """A widget that shows `knee_figure` for any goal and number of replicas; no server runs."""
+    rows = rows_of(stored)
+    return KneeExplorer(rows, goal_ms, counts(rows)[0] if replicas is None else replicas, percent, note(loop, emulated))
+
+
+class KneeExplorer(VBox):
+    """The knee with a slider for the goal and one for the replicas."""
+
+    def __init__(self, rows: list[dict], goal_ms: float, replicas: float, percent: int, note: str) -> None:
+        self.knee = Knee(rows, percent, note, dpi=LIVE_DPI, layout="none")
+        self.knee.figure.subplots_adjust(left=0.08, right=0.985, top=0.82, bottom=0.17)
+        self.canvas = FigureCanvasAgg(self.knee.figure)
+        most = max(round(top_ms(rows, f"p{percent}_ms")), round(goal_ms))
+        self.goal = IntSlider(round(goal_ms), 1, most, description="goal, ms", layout=Layout(width="440px"))
+        self.replicas = SelectionSlider(options=[(f"{count:g}", count) for count in counts(rows)], value=replicas,
+                                        description="replicas")
+        self.image = picture_frame()
+        super().__init__([HBox([self.goal, self.replicas]), self.image])
+        self.goal.observe(self.draw, "value")
+        self.replicas.observe(self.draw, "value")
+        self.draw()
+
+    def draw(self, change: object = None) -> None:
+        """Nothing is returned; the figure is that of the sliders."""
+        self.knee.show(self.goal.value, self.replicas.value)
+        self.canvas.draw()
+        self.image.value = as_png(self.canvas)
+
+    def __repr__(self) -> str:
+        return (f"<knee explorer: p{self.knee.percent} of {len(self.knee.rows)} measurements; replicas: "
+                f"{listed(counts(self.knee.rows))}>")
+
+    def _repr_mimebundle_(self, **options: object) -> dict:
+        return {**super()._repr_mimebundle_(**options), "text/plain": repr(self)}
+
+
+def rows_of(stored: "str | Path | Iterable[Mapping]") -> list[dict]:
+    """The measurements as numbers, by replicas and rate; ValueError for a column that is missing."""
+    if isinstance(stored, (str, Path)):
+        lines = Path(stored).read_text("utf-8").splitlines()
+        stored = csv.DictReader(line for line in lines if not line.startswith("#"))
+    rows = [dict(row) for row in stored]
+    for name in COLUMNS:
+        if not rows or name not in rows[0]:
+            raise ValueError(f"The measurements need the columns {', '.join(COLUMNS)}; there is no {name!r}.")
+    # An empty field is a percentile for which there were too few samples: no number.
+    numbers = [{name: float(row[name] or "nan") for name in COLUMNS} for row in rows]
+    return sorted(numbers, key=lambda row: (row["replicas"], row["rate"]))
+
+
+def counts(rows: list[dict]) -> list[float]:
+    """The numbers of replicas that were measured."""
+    return sorted({row["replicas"] for row in rows})
+
+
+def in_words(replicas: float) -> str:
+    """1 replica, or 2 replicas."""
+    return f"{replicas:g} {'replica' if replicas == 1 else 'replicas'}"
+
+
+def listed(values: Iterable[float]) -> str:
+    """1, 2 and 4"""
+    *most, last = [f"{value:g}" for value in values]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def best_rate(rows: list[dict], name: str, goal_ms: float) -> float:
+    """The highest rate that meets the goal, as all lower ones do; 0 if the lowest does not."""
+    best = 0.0
+    for row in rows:
+        if not row[name] <= goal_ms:
+            return best
+        best = row["rate"]
+    return best
+
+
+def finding(rows: list[dict], percent: int, goal_ms: float, best: float) -> str:
+    """What the figure shows, in one sentence."""
+    who = in_words(rows[0]["replicas"])
+    if not best:
+        return f"{who}: no rate that was measured has a p{percent} within {number(goal_ms)} ms"
+    end = "the highest that was measured" if best == rows[-1]["rate"] else "and not beyond"
+    return f"{who}: p{percent} within {number(goal_ms)} ms up to {number(best)} requests/s, {end}"
+
+
+def top_ms(rows: list[dict], name: str) -> float:
+    """Where the picture of the latencies ends: the same for all replicas, so that nothing jumps."""
+    values = [row[name] for row in rows if row[name] > 0] or [1]
+    return min(1.1 * max(values), TIMES_IDLE * min(values))
+
+
+def note(loop: str, emulated: bool) -> str:
+    """How it was measured, in brackets."""
+    words = [f"{loop} loop"] * bool(loop) + ["emulated machines"] * emulated
+    return f"({', '.join(words)})" if words else ""
