@@ -16,15 +16,8 @@ SERVICE_TIME_MISTAKES = {
     "the mean latency at 40 a second": ("you counted the waiting", """
 return load(server, rate=40, seconds=3, arrivals="poisson").mean_ms / 1e3
 """),
-    "the mean latency at saturation": ("you counted the waiting", """
-return load(server, clients=8, seconds=1).mean_ms / 1e3
-"""),
     "milliseconds": ("in seconds", """
 return 1e3 / load(server, clients=8, seconds=1).rate
-"""),
-    "the rate that was sent": ("answered? Use .rate", """
-run = load(server, rate=150, seconds=1)
-return run.seconds / run.offered
 """),
     "one idle client": ("You measured with one idle client", """
 return 1 / load(server, clients=1, seconds=1).rate
@@ -41,7 +34,6 @@ MEASURE_MISTAKES = {
     "a closed loop": ("You measured in a closed loop", SWEEP.replace(
         'rate=rate, seconds=100 / rate, arrivals="poisson"', "clients=rate, seconds=1")),
     "constant arrivals": ("Your requests come evenly", SWEEP.replace(', arrivals="poisson"', "").replace("100 /", "20 /")),
-    "too few samples": ("too few samples", SWEEP.replace("100 / rate", "40 / rate")),
     "the means only": ("Return what sweep returns", SWEEP.replace("100 /", "20 /").replace("=rates)", "=rates).mean_ms")),
 }
 
@@ -127,10 +119,7 @@ def answered(source, answer):
     return re.sub(r" +### BEGIN SOLUTION\n.*### END SOLUTION", lambda _: body, source, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("task", CHECKS)
-def test_the_solution_passes_every_check(grade, task):
-    assert grade(task) is None
-
+# That the solution passes is what nbval shows, which runs the lab as it is.
 
 @pytest.mark.parametrize("task", CHECKS)
 def test_the_starter_fails(grade, task):

@@ -99,7 +99,7 @@ def asked_by_the_generator(step, draws):
 @pytest.mark.parametrize("step", [*BROWSE, BUY, LOG_IN, Step("DELETE", "/'''", {"é$deep": [None, True]}),
                                   BUY.with_header("X-Seen", "$product of 100 %")], ids=str)
 def test_a_client_asks_what_the_load_generator_asks(step, module, tmp_path):
-    client = client_of(module(Scenario("one", (step,)), tmp_path), "http://host", asked := [])
+    client = client_of(module(Scenario("one", (step,), users=1), tmp_path), "http://host", asked := [])
     client.draws = {name: f"<{name}>".__str__ for name in ("product", "deep", "session", "email", "key")}
 
     client.ask()
