@@ -63,4 +63,5 @@ async def opened(settings: Settings) -> AsyncIterator[dict]:
 
 def compression(wanted: str) -> list[Middleware]:
     """The layer that compresses, or none: it costs time, and pays only where bandwidth is dear."""
+    # It stands outside Problems: a long problem shrinks too.
     return [Middleware(GZipMiddleware, minimum_size=500)] if wanted == "yes" else []

@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS orders (
     fingerprint     TEXT NOT NULL,
     status          TEXT NOT NULL,
     ordered_at      BIGINT NOT NULL,
-    UNIQUE (idempotency_key, account_id)
+    UNIQUE (idempotency_key, account_id)   -- in this order: begun with account_id, its index would find histories, too
 );
 
 CREATE INDEX IF NOT EXISTS orders_account ON orders (account_id, id);

@@ -22,7 +22,7 @@ class Settings:
     database_connections: int = 10        # PostgreSQL only; SQLite needs one to read and one to write
 
     # Levers: as they stand here the shop is quick. Each other word shows what it would be without.
-    history_index: str = "yes"            # no: /history looks at every order of everybody
+    history_index: str = "yes"            # no: /history looks through the orders of everybody until its page is full
     history_queries: str = "one"          # each: a query for the orders, and more for each of them (N+1)
     paging: str = "key"                   # offset: `after` counts products to skip, and one that is deleted hides another
     product_cache_s: float = 0            # seconds that a product read before may be old; 0 asks the database each time
