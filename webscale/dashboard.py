@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from IPython import get_ipython
 from ipywidgets import (
     Button,
     HBox,
@@ -58,7 +57,7 @@ class Dashboard:
                  service_ms: float, seconds: float, example: str) -> None:
         self.levers, self.what, self.most_rate = dict(levers), what, most_rate
         self.service_ms, self.seconds, self.example = service_ms, seconds, example
-        self.wanted = Wanted(rate)
+        self.wanted = self.found_with = Wanted(rate)
         self.result: LoadResult | None = None   # of the last run that came to an end
         self.error: Exception | None = None     # of the last that did not
         self.shop, self.shop_for = None, ()
@@ -118,11 +117,13 @@ class Dashboard:
 
     # -------------------------------------------------------------- in the thread
 
-    def run(self, wanted: Wanted, is_newer: Callable[[], "tuple | None"]) -> None:
+    def run(self, wanted: Wanted, is_newer: Callable[[], tuple]) -> None:
         """Nothing is returned; the run has taken place, and is the result unless something newer was asked for."""
         self.error = None
         try:
             self.open_shop(wanted)
+            if is_newer():
+                return self.panel.say("nothing runs")
             self.panel.say("running", busy=True)
             run = load(self.shop, self.what, rate=wanted.rate, seconds=self.seconds, live=True)
             found = self.watch(run.plan, f"{wanted.rate} requests/s, open loop, {', '.join(self.words(wanted))}", is_newer)
@@ -133,7 +134,7 @@ class Dashboard:
             self.result, self.found_with = found, wanted
             self.panel.say(repr(found))
 
-    def watch(self, plan: Plan, title: str, is_newer: Callable[[], "tuple | None"]) -> LoadResult | None:
+    def watch(self, plan: Plan, title: str, is_newer: Callable[[], tuple]) -> LoadResult | None:
         """What the run found; None if another is to take its place."""
         with plan.running() as chunks:
             run = UnderWay(plan, chunks)
@@ -154,7 +155,6 @@ class Dashboard:
             return
         self.close_shop()
         self.panel.say(f"starting the shop, {in_words(wanted.replicas)} …", busy=True)
-        of_no_cell()
         self.shop = serve(self.example, settings=settings, replicas=wanted.replicas, service_ms=self.service_ms)
         self.shop_for = (wanted.replicas, wanted.on)
 
@@ -190,16 +190,9 @@ boards: "weakref.WeakSet[Dashboard]" = weakref.WeakSet()
 
 def stop_others(board: Dashboard) -> None:
     """Nothing is returned; no dashboard but this one has a run or a shop: the cell may have been run again."""
-    for other in boards:
+    for other in list(boards):
         if other is not board and other.latest.thread:
             other.stop()
-
-
-def of_no_cell() -> None:
-    """Nothing is returned; what this thread does is no cell's: else serve would stop the servers of the last one."""
-    shell = get_ipython()
-    if hasattr(shell, "set_thread_parent"):
-        shell.set_thread_parent({})
 
 
 class Latest:
@@ -235,7 +228,8 @@ class Latest:
 
     def due(self) -> tuple:
         """What is to be done by now, as a tuple of it; empty if there is nothing."""
-        return self.asked[:1] if self.asked and self.asked[1] <= time.monotonic() else ()
+        asked = self.asked   # another thread may change it meanwhile
+        return asked[:1] if asked and asked[1] <= time.monotonic() else ()
 
     def work(self) -> None:
         """Nothing is returned; runs in the thread."""
@@ -267,7 +261,7 @@ class Panel(VBox):
     """The dashboard's sliders, switches and picture."""
 
     def __init__(self, board: Dashboard) -> None:
-        self.picture = LivePicture()
+        self.board, self.picture = board, LivePicture()
         self.rate = IntSlider(board.wanted.rate, 1, board.most_rate, description="requests/s", layout=Layout(width="440px"))
         self.replicas = ToggleButtons(options=REPLICAS, description="replicas", style={"button_width": "44px"})
         self.levers = {name: ToggleButton(description=name, layout=Layout(width="auto")) for name in board.levers}
@@ -302,6 +296,11 @@ class Panel(VBox):
     def draw(self, run: UnderWay, title: str) -> None:
         """Nothing is returned; the run is seen as far as it has gone."""
         self.image.value = self.picture.frame(run, title)
+
+    def close(self) -> None:
+        """Nothing is returned; the widget is gone, and so are its run and its shop."""
+        super().close()
+        self.board.stop()
 
 
 # ------------------------------------------------------------------ the knee, measured before

@@ -6,10 +6,8 @@ import sys
 import threading
 import time
 
-import nbformat
 import psutil
 import pytest
-from nbclient import NotebookClient
 from rude_servers import generators
 
 from webscale import dashboard as module
@@ -27,11 +25,6 @@ time.sleep(3)
 print("ready", flush=True)
 time.sleep(60)
 """
-CELLS = [
-    "from webscale.dashboard import dashboard\nfrom webscale.servers import serve\nboard = dashboard(seconds=1)\nboard",
-    "board.set(rate=20)\nshop = serve('01-monolith')",
-    "result = board.wait()\nassert result.offered == 20\nshop.alive",
-]
 
 
 @pytest.fixture
@@ -120,6 +113,23 @@ def test_stop_leaves_nothing_but_what_was_found(board):
     assert board.result.facts["stopped"] and board.result.offered >= 20
 
 
+def test_what_is_stopped_while_its_shop_starts_never_runs(board):
+    board.start()
+    until(lambda: board.latest.busy)
+    board.stop()
+
+    assert (board.result, board.shop, board.panel.button.description) == (None, None, "Start")
+
+
+def test_a_closed_widget_takes_its_run_with_it(board):
+    board.seconds = 30
+    board.start()
+    until(running)
+    board.panel.close()
+
+    assert (running(), board.shop, board.latest.thread) == ([], None, None)
+
+
 def test_sliders_and_switches_do_the_same(board):
     board.panel.rate.value = 35
     board.panel.replicas.value = 2
@@ -194,6 +204,18 @@ def test_a_new_dashboard_ends_what_another_runs(board):
     assert (generators(), with_shop.alive) == ([], False)
 
 
+def test_to_start_one_dashboard_ends_what_another_runs(board):
+    board.seconds = 30
+    other = dashboard(seconds=30)
+    board.start()
+    until(running)
+    other.start()
+    until(lambda: other.latest.busy and len(running()) == 1)
+    other.stop()
+
+    assert (board.shop, board.latest.thread) == (None, None)
+
+
 def test_a_shop_that_nobody_loads_is_stopped(board, monkeypatch):
     monkeypatch.setattr(module, "IDLE_S", 0.5)
     board.set(rate=20).wait()
@@ -214,14 +236,6 @@ def test_a_killed_kernel_leaves_nothing_behind():
 
     gone, alive = psutil.wait_procs(children, timeout=5)
     assert len(gone) == 3 and alive == []   # balancer, replica, generator
-
-
-def test_it_leaves_the_servers_of_other_cells_alone():
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
-    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
-
-    assert notebook.cells[2].outputs[0].data["text/plain"] == "True"
-    assert notebook.cells[0].outputs[0].data["text/plain"] == "<load dashboard of 01-monolith: rate, replicas>"
 
 
 def test_in_text_it_is_one_line_that_does_not_change(board):
