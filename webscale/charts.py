@@ -296,10 +296,13 @@ def draw_step(axes: Axes, x: float, row: int, step: Step) -> None:
 
 @styled
 def bars(values: Mapping[str, float], title: str, unit: str, *, lit: str | Iterable[str] = (),
-         colours: Mapping[str, str] | None = None, guess: Guess | None = None) -> Figure:
-    """One bar a value, with its number; those that the title speaks of are lit, the reader's guess is a broken line."""
+         colours: Mapping[str, str] | None = None, guess: Guess | None = None, note: str = "") -> Figure:
+    """One bar a value, with its number; those that the title speaks of are lit, the reader's guess is a broken line.
+
+    The note below the axis says how it was measured.
+    """
     lit = {lit} if isinstance(lit, str) else set(lit)
-    figure, axes = blank(title, 1.5 + 0.55 * len(values), x=unit)
+    figure, axes = blank(title, 1.5 + 0.55 * len(values), x=f"{unit}\n{note}".strip())
     shown = [(colours or {}).get(name, ACCENT if name in lit else QUIET) for name in values]
     drawn = axes.barh(list(values), list(values.values()), color=shown, height=0.66)
     axes.bar_label(drawn, [f"{number(value)} {unit}" for value in values.values()], padding=6, size=13, weight="bold")

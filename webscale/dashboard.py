@@ -53,9 +53,9 @@ class Dashboard:
     In a notebook it shows itself with sliders and switches. Runs take place in a thread, one at a time.
     """
 
-    def __init__(self, levers: Mapping[str, dict], *, what: "str | Scenario", rate: int, most_rate: int,
+    def __init__(self, levers: Mapping[str, dict], *, settings: Mapping, what: "str | Scenario", rate: int, most_rate: int,
                  service_ms: float, seconds: float, example: str) -> None:
-        self.levers, self.what, self.most_rate = dict(levers), what, most_rate
+        self.levers, self.settings, self.what, self.most_rate = dict(levers), dict(settings), what, most_rate
         self.service_ms, self.seconds, self.example = service_ms, seconds, example
         self.wanted = self.found_with = Wanted(rate)
         self.result: LoadResult | None = None   # of the last run that came to an end
@@ -150,7 +150,9 @@ class Dashboard:
 
     def open_shop(self, wanted: Wanted) -> None:
         """Nothing is returned; a shop runs with these replicas and levers, and no other."""
-        settings = {name: value for lever in self.levers if lever in wanted.on for name, value in self.levers[lever].items()}
+        settings = dict(self.settings)
+        for lever in self.levers:
+            settings |= self.levers[lever] if lever in wanted.on else {}
         if self.shop and self.shop.alive and self.shop_for == (wanted.replicas, wanted.on):
             return
         self.close_shop()
@@ -171,15 +173,15 @@ class Dashboard:
         return {**self.panel._repr_mimebundle_(**options), "text/plain": repr(self)}
 
 
-def dashboard(levers: Mapping[str, dict] | None = None, *, what: "str | Scenario" = "/products/7", rate: int = 50,
-              most_rate: int = 400, service_ms: float = 20, seconds: float = 15,
-              example: str = "01-monolith") -> Dashboard:
-    """A dashboard over emulated machines of `service_ms`; nothing runs before Start, or the first move of a slider.
+def dashboard(levers: Mapping[str, dict] | None = None, *, settings: Mapping | None = None,
+              what: "str | Scenario" = "/products/7", rate: int = 50, most_rate: int = 400, service_ms: float = 20,
+              seconds: float = 15, example: str = "01-monolith") -> Dashboard:
+    """A dashboard over emulated machines of `service_ms` (0: real ones); nothing runs before Start, or a slider's first move.
 
-    `levers` are switches: {"cache": {"product_cache_s": 2}} gives serve these settings while "cache" is on.
+    The shop has these `settings`; `levers` are switches: while "cache" of {"cache": {"product_cache_s": 2}} is on, its too.
     """
-    board = Dashboard(levers or {}, what=what, rate=rate, most_rate=most_rate, service_ms=service_ms, seconds=seconds,
-                      example=example)
+    board = Dashboard(levers or {}, settings=settings or {}, what=what, rate=rate, most_rate=most_rate,
+                      service_ms=service_ms, seconds=seconds, example=example)
     stop_others(board)
     boards.add(board)
     return board
@@ -346,21 +348,21 @@ class Knee:
 
 
 def knee_figure(stored: "str | Path | Iterable[Mapping]", goal_ms: float = 50, replicas: float | None = None, *,
-                percent: int = 99, loop: str = "", emulated: bool = False) -> Figure:
+                percent: int = 99, loop: str = "", n: int = 0, emulated: bool = False) -> Figure:
     """Latency over rate as it was measured, the goal, and the highest rate that meets it.
 
-    `stored` is a CSV file or rows, with columns rate, p50_ms, p95_ms, p99_ms and replicas; `loop` and `emulated` say how
-    it was measured.
+    `stored` is a CSV file or rows, with columns rate, p50_ms, p95_ms, p99_ms and replicas; `loop`, `n` (requests at
+    each rate) and `emulated` say how it was measured.
     """
     rows = rows_of(stored)
-    return Knee(rows, percent, note(loop, emulated)).show(goal_ms, counts(rows)[0] if replicas is None else replicas).figure
+    return Knee(rows, percent, note(loop, n, emulated)).show(goal_ms, counts(rows)[0] if replicas is None else replicas).figure
 
 
 def knee_explorer(stored: "str | Path | Iterable[Mapping]", goal_ms: float = 50, replicas: float | None = None, *,
-                  percent: int = 99, loop: str = "", emulated: bool = False) -> "KneeExplorer":
+                  percent: int = 99, loop: str = "", n: int = 0, emulated: bool = False) -> "KneeExplorer":
     """A widget that shows `knee_figure` for any goal and number of replicas; no server runs."""
     rows = rows_of(stored)
-    return KneeExplorer(rows, goal_ms, counts(rows)[0] if replicas is None else replicas, percent, note(loop, emulated))
+    return KneeExplorer(rows, goal_ms, counts(rows)[0] if replicas is None else replicas, percent, note(loop, n, emulated))
 
 
 class KneeExplorer(VBox):
@@ -449,7 +451,7 @@ def top_ms(rows: list[dict], name: str) -> float:
     return min(1.1 * max(values), TIMES_IDLE * min(values))
 
 
-def note(loop: str, emulated: bool) -> str:
+def note(loop: str, n: int, emulated: bool) -> str:
     """How it was measured, in brackets."""
-    words = [f"{loop} loop"] * bool(loop) + ["emulated machines"] * emulated
+    words = [f"{loop} loop"] * bool(loop) + [f"n = {n:,} at each rate"] * bool(n) + ["emulated machines"] * emulated
     return f"({', '.join(words)})" if words else ""

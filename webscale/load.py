@@ -75,7 +75,7 @@ def load(target: object, what: "str | traffic.Scenario" = "/products/7", *, rate
     }
     plan = Plan(scenario, config, times, effect_ms)
     if live:
-        from webscale import live as view   # ipywidgets and Matplotlib: for those who look on
+        from webscale import live as view  # ipywidgets and Matplotlib: for those who look on
         return view.watched(plan)
     return plan.result()
 

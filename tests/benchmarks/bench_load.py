@@ -5,6 +5,7 @@
     open      what an open loop sends, how late, and for how much CPU
     delays    its percentiles beside those of a server that notes how long it really took
     freeze    its p99 of a server that stands still for a second, beside the exact one and a closed loop's
+    lindley   mean latency of one emulated machine beside Lindley's recursion on the same arrivals
     balancer  CPU of our own balancer for each request, and how long one more replica takes
 
 nginx, wrk (Debian's packages) and Locust are left out where they are not installed. Floors are for a quiet machine.
@@ -34,6 +35,7 @@ try:   # asyncio's own loop needs 60 ms for the 500 connections that wait at the
 except ImportError:   # Windows
     from asyncio import run
 
+from webscale import theory
 from webscale.beyond import locustfile
 from webscale.load import load
 from webscale.proxies import free_port
@@ -273,6 +275,22 @@ def freeze() -> None:
     say(f"freeze of {FREEZE_S} s: closed loop's p99 with {FREEZE_CLIENTS} clients {polite.p99_ms:.2f} ms")
 
 
+def lindley() -> None:
+    """Nothing is returned; mean latencies at four utilisations were printed, and what Lindley's recursion makes of the same arrivals."""
+    with serve("01-monolith", service_ms=20) as shop:
+        service_s = 1 / load(shop, "/livez", clients=4, seconds=5).rate
+        for busy in (0.3, 0.5, 0.7, 0.8):
+            apart = [load_beside_lindley(shop, busy, service_s, seed) for seed in range(3)]
+            say(f"lindley: utilisation {busy}: measured over reckoned {statistics.median(apart):.3f} ({spread(apart)})",
+                "within 10 %", all(abs(each - 1) <= 0.1 for each in apart))
+
+
+def load_beside_lindley(shop: object, busy: float, service_s: float, seed: int) -> float:
+    """The measured mean latency over the reckoned one, of ten seconds of Poisson arrivals."""
+    run = load(shop, "/livez", rate=busy / service_s, seconds=10, arrivals="poisson", seed=seed)
+    return run.mean_ms / (1e3 * theory.lindley(np.sort(run.intended), service_s).mean())
+
+
 def balancer() -> None:
     """Nothing is returned; the balancer's CPU for a request was said, and how long one more replica takes."""
     with serve("01-monolith", replicas=2) as shop:
@@ -328,7 +346,8 @@ def say(what: str, floor: str = "", met: bool = True) -> None:
     print(f"{what}   [{'; '.join(wanted + busy)}]", flush=True)
 
 
-MEASUREMENTS = {"closed": closed, "starlette": starlette, "open": open_loop, "delays": delays, "freeze": freeze, "balancer": balancer}
+MEASUREMENTS = {"closed": closed, "starlette": starlette, "open": open_loop, "delays": delays, "freeze": freeze,
+                "lindley": lindley, "balancer": balancer}
 
 
 def main(names: list[str]) -> None:

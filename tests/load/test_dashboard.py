@@ -101,6 +101,16 @@ def test_a_lever_gives_the_shop_its_settings(board):
     assert board.set(on=()).wait().errors == {}
 
 
+def test_a_lever_comes_on_top_of_the_shop_s_settings():
+    board = dashboard({"quick": {"paging": "key"}}, settings={"paging": "offset", "compress": "no"}, service_ms=0, seconds=1)
+    board.set(rate=20, on={"quick"}).wait()
+    environment = psutil.Process(board.shop.replicas[0].pid).environ()
+    board.stop()
+
+    assert (environment["SHOP_PAGING"], environment["SHOP_COMPRESS"]) == ("key", "no")
+    assert board.figure() and "emulated" not in board.words(board.wanted)
+
+
 def test_stop_leaves_nothing_but_what_was_found(board):
     board.seconds = 30
     board.set(rate=50)
@@ -289,10 +299,10 @@ def test_a_percentile_that_could_not_be_measured_meets_no_goal():
 
 
 def test_the_figure_begins_at_zero_and_says_how_it_was_measured():
-    (axes,) = knee_figure(KNEE, 60, loop="open", emulated=True).axes
+    (axes,) = knee_figure(KNEE, 60, loop="open", n=500, emulated=True).axes
 
     assert (axes.get_xlim()[0], axes.get_ylim()[0]) == (0, 0)
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("requests/s\n(open loop, emulated machines)", "latency, ms")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("requests/s\n(open loop, n = 500 at each rate, emulated machines)", "latency, ms")
 
 
 def test_measurements_can_lie_in_a_file(tmp_path):

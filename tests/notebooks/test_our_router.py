@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from shop.router import routes as shops_routes   # registers the convertor "id", too
+from shop.router import routes as shops_routes  # registers the convertor "id", too
 from starlette.routing import Route, Router
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03-router.ipynb"

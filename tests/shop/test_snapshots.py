@@ -3,7 +3,6 @@ import asyncio
 import sqlite3
 
 import pytest
-
 from shop.database import open_database
 
 INSERT = "INSERT INTO account (email, password_hash, seller) VALUES ('pat@example.com', '', FALSE) RETURNING id"

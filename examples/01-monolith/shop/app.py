@@ -13,8 +13,7 @@ from shop.accounts.passwords import Passwords
 from shop.catalog.cache import ProductCache
 from shop.database import open_database
 from shop.history import crud as history
-from shop.middleware import (Authentication, BodyParser, CrossSiteCheck, Problems, RequestId, SecurityHeaders, Sessions,
-                             SizeLimit)
+from shop.middleware import Authentication, BodyParser, CrossSiteCheck, Problems, RequestId, SecurityHeaders, Sessions, SizeLimit
 from shop.responses import not_routed
 from shop.router import routes
 from shop.settings import Settings

@@ -135,7 +135,7 @@ class Postgres:
     @classmethod
     async def open(cls, url: str, connections: int) -> "Postgres":
         """The database at the URL; its tables are made if they are not there."""
-        from psycopg.rows import dict_row   # imported here: who runs on SQLite need not install it
+        from psycopg.rows import dict_row  # imported here: who runs on SQLite need not install it
         from psycopg_pool import AsyncConnectionPool
         options = {"row_factory": dict_row, "autocommit": True}
         pool = AsyncConnectionPool(url, min_size=1, max_size=connections, timeout=2, open=False, kwargs=options)
