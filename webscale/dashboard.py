@@ -266,13 +266,13 @@ class Panel(VBox):
         self.board, self.picture = board, LivePicture()
         self.rate = IntSlider(board.wanted.rate, 1, board.most_rate, description="requests/s", layout=Layout(width="440px"))
         self.replicas = ToggleButtons(options=REPLICAS, description="replicas", style={"button_width": "44px"})
-        self.levers = {name: ToggleButton(description=name, layout=Layout(width="auto")) for name in board.levers}
+        self.levers = {name: ToggleButton(description=name, layout=Layout(width="auto", flex="0 0 auto")) for name in board.levers}
         self.button = Button(description="Start", icon="play", layout=Layout(width="90px"))
         self.status = Label("nothing runs")
         self.image = picture_frame()
         self.image.value = self.picture.png([], board.seconds, "A shop that waits for its load")
-        super().__init__([HBox([self.rate, self.replicas]), HBox([self.button, *self.levers.values(), self.status]),
-                          self.image])
+        super().__init__([HBox([self.rate, self.replicas]), HBox([self.button, *self.levers.values()]),
+                          self.status, self.image])
         self.rate.observe(lambda change: board.moved(rate=change.new), "value")
         self.replicas.observe(lambda change: board.moved(replicas=change.new), "value")
         for lever in self.levers.values():
