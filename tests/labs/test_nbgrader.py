@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from traitlets.config import PyFileConfigLoader
 
-pytest.importorskip("nbgrader", reason="nbgrader is in the dependency group labs.")
+preprocessors = pytest.importorskip("nbgrader.preprocessors", reason="nbgrader is in the dependency group labs.")
 ROOT = Path(__file__).parents[2]
 LAB = "01-middleware"   # graded here: its checks are the quickest
 # How many tasks each lab has, and words of its solution and of its hidden checks.
@@ -17,12 +19,11 @@ LABS = {LAB: (2, ["send_with_id", "noon-{number}"]), "04-find-the-knee": (5, ["f
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
-    """A course's folder with the labs in it and their student versions made."""
+    """A course's folder with the labs in it and the student version made."""
     folder = tmp_path_factory.mktemp("course")
     shutil.copy(ROOT / "nbgrader_config.py", folder)
     shutil.copytree(ROOT / "labs", folder / "labs")
-    for lab in LABS:
-        nbgrader(folder, "generate_assignment", lab)
+    nbgrader(folder, "generate_assignment", LAB)
     return folder
 
 
@@ -34,6 +35,15 @@ def nbgrader(folder, *words):
                    env={**os.environ, "PATH": path})
 
 
+def student_version(path):
+    """The lab's text without solutions and hidden checks, as generate_assignment makes it."""
+    config = PyFileConfigLoader(str(ROOT / "nbgrader_config.py")).load_config()
+    notebook = nbformat.read(path, 4)
+    for name in ("ClearSolutions", "ClearHiddenTests"):
+        notebook, _ = getattr(preprocessors, name)(config=config).preprocess(notebook, {})
+    return nbformat.writes(notebook)
+
+
 def submit(course, student, notebook):
     """Nothing is returned; the student has handed in this notebook."""
     target = course / "submitted" / student / LAB
@@ -42,8 +52,8 @@ def submit(course, student, notebook):
 
 
 @pytest.mark.parametrize("lab", LABS)
-def test_the_student_version_has_neither_solutions_nor_hidden_checks(course, lab):
-    text = (course / "release" / lab / f"{lab}.ipynb").read_text("utf-8")
+def test_the_student_version_has_neither_solutions_nor_hidden_checks(lab):
+    text = student_version(ROOT / "labs" / lab / f"{lab}.ipynb")
     tasks, hidden = LABS[lab]
 
     assert text.count("raise NotImplementedError()") == tasks + 1   # and the sentence that announces them

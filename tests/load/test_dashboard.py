@@ -28,9 +28,10 @@ time.sleep(60)
 
 
 @pytest.fixture
-def board():
-    """A dashboard whose runs last a second."""
-    board = dashboard(LEVERS, seconds=1)
+def board(monkeypatch):
+    """A dashboard whose runs begin soon and last half a second."""
+    monkeypatch.setattr(module, "SETTLED_S", 0.1)
+    board = dashboard(LEVERS, seconds=0.5)
     yield board
     board.stop()
 
@@ -53,7 +54,7 @@ def until(happened, within_s=10):
 def test_a_setting_makes_a_run(board):
     result = board.set(rate=30, replicas=2).wait()
 
-    assert (result.offered, result.failed, result.loop) == (30, 0, "open")
+    assert (result.offered, result.failed, result.loop) == (15, 0, "open")
     assert result.latency_ms.min() >= 20   # an emulated machine
     assert repr(board.shop).endswith("2 replicas behind least-connections>")
 
@@ -63,14 +64,15 @@ def test_nothing_runs_before_that(board):
     assert board.wait() is None
 
 
-def test_moves_that_follow_each_other_make_one_run(board):
+def test_moves_that_follow_each_other_make_one_run(board, monkeypatch):
+    monkeypatch.setattr(module, "SETTLED_S", 0.4)
     board.set(rate=30).wait()
     pids = set()
     for rate in (31, 32, 33, 34):
         board.set(rate=rate)
         end = time.monotonic() + 0.2
         until(lambda end=end: pids.update(running()) or time.monotonic() > end)
-    until(lambda: pids.update(running()) or board.result.offered == 34)
+    until(lambda: pids.update(running()) or board.result.offered == 17)
 
     assert len(pids) == 1
 
@@ -97,12 +99,12 @@ def test_another_rate_keeps_the_shop_and_other_replicas_do_not(board):
 
 
 def test_a_lever_gives_the_shop_its_settings(board):
-    assert board.set(rate=20, on={"empty"}).wait().errors == {"status 404": 20}
+    assert board.set(rate=20, on={"empty"}).wait().errors == {"status 404": 10}
     assert board.set(on=()).wait().errors == {}
 
 
 def test_a_lever_comes_on_top_of_the_shop_s_settings():
-    board = dashboard({"quick": {"paging": "key"}}, settings={"paging": "offset", "compress": "no"}, service_ms=0, seconds=1)
+    board = dashboard({"quick": {"paging": "key"}}, settings={"paging": "offset", "compress": "no"}, service_ms=0, seconds=0.5)
     board.set(rate=20, on={"quick"}).wait()
     environment = psutil.Process(board.shop.replicas[0].pid).environ()
     board.stop()
@@ -141,11 +143,11 @@ def test_a_closed_widget_takes_its_run_with_it(board):
 
 
 def test_sliders_and_switches_do_the_same(board):
-    board.panel.rate.value = 35
+    board.panel.rate.value = 36
     board.panel.replicas.value = 2
     board.panel.levers["empty"].value = True
 
-    assert board.wait().errors == {"status 404": 35}
+    assert board.wait().errors == {"status 404": 18}
     assert repr(board.shop).endswith("2 replicas behind least-connections>")
 
 
@@ -168,7 +170,7 @@ def test_the_button_starts_and_stops(board):
 
 
 def test_the_picture_moves_while_it_runs(board):
-    pictures = []
+    board.seconds, pictures = 1, []
     board.panel.image.observe(lambda change: pictures.append(change.new), "value")
     board.set(rate=50).wait()
 
@@ -179,7 +181,7 @@ def test_the_picture_moves_while_it_runs(board):
 def test_the_last_run_has_a_picture_that_stays(board):
     board.set(rate=20, on={"empty"}).wait()
 
-    assert "\n(open loop, n = 20, 1 replica, empty, emulated)" in board.figure().get_suptitle()
+    assert "\n(open loop, n = 10, 1 replica, empty, emulated)" in board.figure().get_suptitle()
 
 
 @pytest.mark.parametrize(("wrong", "words"), [

@@ -1,6 +1,5 @@
 """The score, and the files that a notebook's long measurements lie in."""
 import numpy as np
-import pytest
 
 from webscale import measure
 from webscale.results import LoadResult
@@ -26,16 +25,22 @@ def test_a_run_that_met_the_goal_to_its_end_says_so():
     assert measure.best_window(a_run([10] * 600), goal_ms=100) == (200, True)
 
 
+def test_a_stall_is_forgiven_and_an_overload_is_not():
+    rising = [10] * 100 + [500] * 20 + [10] * 180 + [500] * 220 + [10] * 80
+
+    assert measure.best_window(a_run(rising), goal_ms=100) == (200, False)
+    assert measure.best_window(a_run([500] * 220 + [10] * 380), goal_ms=100) == (0, False)
+
+
 def test_a_failed_request_has_missed_any_goal():
     failures = tuple((at, at, "timeout") for at in np.arange(0.1, 3, 0.2))
 
     assert measure.best_window(a_run([10] * 600, failures=failures), goal_ms=100) == (0, False)
 
 
-@pytest.mark.parametrize("expected", [20, 120])
-def test_a_score_is_found_whatever_was_expected(expected):
+def test_a_score_is_found_although_less_was_expected():
     with serve("01-monolith", service_ms=20) as server:
-        assert 25 <= measure.score(server, "/livez", expected=expected) <= 75   # 50 are possible
+        assert 25 <= measure.score(server, "/livez", expected=20) <= 75   # 50 are possible
 
 
 def test_each_row_of_the_board_keeps_the_levers_above_it():

@@ -105,8 +105,8 @@ def test_an_emulated_machine_serves_one_request_at_a_time():
 
 def test_emulated_replicas_add_their_rates():
     with serve("01-monolith", replicas=1, service_ms=20) as shop:
-        one = load(shop, "/livez", clients=12, seconds=2).rate
-        three = load(shop.scale(3), "/livez", clients=12, seconds=2).rate
+        one = load(shop, "/livez", clients=12, seconds=1).rate
+        three = load(shop.scale(3), "/livez", clients=12, seconds=1).rate
 
     assert one == pytest.approx(50, rel=0.1)
     assert three == pytest.approx(3 * one, rel=0.15)
@@ -122,8 +122,8 @@ def test_writes_that_hold_their_locks_take_turns():
 
 def test_latency_on_an_emulated_machine_is_what_lindley_says():
     with serve("01-monolith", service_ms=20) as shop:
-        result = load(shop, "/livez", rate=35, seconds=8, arrivals="poisson")
-        service_s = 1 / load(shop, "/livez", clients=8, seconds=3).rate
+        result = load(shop, "/livez", rate=35, seconds=5, arrivals="poisson")
+        service_s = 1 / load(shop, "/livez", clients=8, seconds=1.5).rate
 
     expected_ms = 1e3 * lindley(np.sort(result.intended), service_s).mean()
     assert result.mean_ms == pytest.approx(expected_ms, rel=0.2)
