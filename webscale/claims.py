@@ -67,6 +67,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 99.5 else f"{value:.3g}"
 
 
+def counted(count: float, what: str) -> str:
+    """1 replica, or 2 replicas."""
+    return f"{count:g} {what}{'' if count == 1 else 's'}"
+
+
 def listed(numbers: dict[str, float]) -> str:
     """The numbers with their names, in brackets; nothing if there are none."""
     if not numbers:
