@@ -1,8 +1,9 @@
 """The figures of load runs. Each says under its axes whether the loop was open or closed, and how many requests it shows."""
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import StrMethodFormatter
 
 from webscale.charts import ACCENT, COLOURS, FAINT, INK, QUIET, WIDTH, Figure, blank, styled
 from webscale.load import Sweep
@@ -58,16 +59,20 @@ def knee(found: Sweep, curves: Mapping[str, tuple[Sequence[float], Sequence[floa
 
 
 @styled
-def scores(rows: Sequence[tuple[str, float, str]], title: str, note: str) -> Figure:
-    """A score board: for each row its name, its score in requests/s, and what it costs, the first at the top."""
+def scores(rows: Sequence[Mapping], title: str, note: str, *, lit: Collection[str] = ()) -> Figure:
+    """A score board, the first row at the top: each has a lever, its score in requests/s, the lowest and highest, a cost.
+
+    A thin line goes from the lowest to the highest; the levers that the title speaks of are lit.
+    """
     figure, axes = blank(title, 1.2 + 0.55 * len(rows), x=f"requests/s with a p99 below the goal\n{note}")
-    most = max(score for _, score, _ in rows) or 1
-    for place, (_, score, cost) in enumerate(rows):
-        gained = place > 0 and score > 1.25 * rows[place - 1][1]
-        axes.barh(place, score, color=ACCENT if gained else QUIET, height=0.66)
-        axes.text(score + 0.01 * most, place, f"{score:,.0f}   {cost}", va="center", size=11.5, color=INK)
-    axes.set(yticks=range(len(rows)), yticklabels=[name for name, *_ in rows], xlim=(0, 1.55 * most))
+    most = max(row["highest"] for row in rows) or 1
+    for place, row in enumerate(rows):
+        axes.barh(place, row["score"], color=ACCENT if row["lever"] in lit else QUIET, height=0.66)
+        axes.plot([row["lowest"], row["highest"]], [place, place], color=INK, linewidth=1.2, marker="|", markersize=9)
+        axes.text(row["highest"] + 0.015 * most, place, f"{row['score']:,.0f}   {row['cost']}", va="center", size=11.5, color=INK)
+    axes.set(yticks=range(len(rows)), yticklabels=[row["lever"] for row in rows], xlim=(0, 1.6 * most))
     axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     return figure
@@ -89,7 +94,8 @@ def scaling(measured: Mapping[str, tuple[Sequence[float], Sequence[float]]],
             named(axes, name, curves[name][0][-1], curves[name][1][-1], colour)
     if not curves:
         axes.legend(frameon=False, loc="upper left")
-    axes.set(xlim=(0, most), ylim=(0, 1.05 * max(max(rates) for _, rates in measured.values())), xlabel=f"{x}\n{note}")
+    highest = max(max(rates) for _, rates in [*measured.values(), *curves.values()])
+    axes.set(xlim=(0, most), ylim=(0, 1.05 * highest), xlabel=f"{x}\n{note}")
     axes.grid()
     return figure
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from webscale.claims import counted
 from webscale.load import load, ramp
 from webscale.results import LoadResult
 from webscale.servers import serve
@@ -160,7 +161,7 @@ def knee(counts: Sequence[int] = (1, 2, 4), busy: Sequence[float] = (0.3, 0.5, 0
                 found = load(shop, "/livez", rate=rate, seconds=requests / rate, arrivals="poisson")
                 rows.append({"replicas": count, "rate": rate, "p50_ms": found.p50_ms, "p95_ms": found.p95_ms,
                              "p99_ms": found.p99_ms})
-                say(f"{count} replicas at {rate:,.0f} req/s: p99 {found.p99_ms:,.0f} ms")
+                say(f"{counted(count, 'replica')} at {rate:,.0f} req/s: p99 {found.p99_ms:,.0f} ms")
     return sorted(rows, key=lambda row: (row["replicas"], row["rate"]))
 
 
@@ -184,14 +185,14 @@ def board(repeats: int = 3) -> list[dict]:
             for lever in LEVERS]
 
 
-def replicas(counts: Sequence[int] = (1, 2, 4, 8, 12, 16), service_ms: float = 20) -> list[dict]:
+def replicas(counts: Sequence[int] = (1, 2, 4, 8, 16), service_ms: float = 20) -> list[dict]:
     """The throughput of emulated replicas under full load, by their number."""
     rows = []
     with serve("01-monolith", replicas=1, service_ms=service_ms) as shop:
         for count in counts:
             found = load(shop.scale(count), "/livez", clients=4 * count, seconds=2)
             rows.append({"replicas": count, "rate": found.rate, "p50_ms": found.p50_ms})
-            say(f"{count} replicas: {found.rate:,.0f} req/s")
+            say(f"{counted(count, 'replica')}: {found.rate:,.0f} req/s")
     return rows
 
 
@@ -200,14 +201,14 @@ def policies(count: int = 8, service_ms: float = 20, busy: float = 0.8) -> list[
     rows = []
     for policy in shuffled(["random", "round-robin", "power-of-two", "least-connections"]):
         with serve("01-monolith", replicas=count, balance=policy, service_ms=service_ms, service="exponential") as shop:
-            found = load(shop, "/livez", rate=busy * count * 1e3 / service_ms, seconds=6, arrivals="poisson", keep_alive=False)
+            found = load(shop, "/livez", rate=busy * count * 1e3 / service_ms, seconds=5, arrivals="poisson", keep_alive=False)
             rows.append({"policy": policy, "mean_ms": found.mean_ms, "p95_ms": found.p95_ms, "p99_ms": found.p99_ms,
                          "failed": found.failed})
             say(f"{policy}: p99 {found.p99_ms:,.0f} ms")
     return sorted(rows, key=lambda row: -row["p99_ms"])
 
 
-def writes(held: Sequence[float] = (0, 1, 2, 4), counts: Sequence[int] = (1, 2, 4, 8), service_ms: float = 20) -> list[dict]:
+def writes(held: Sequence[float] = (0, 1, 2, 4), counts: Sequence[int] = (1, 4, 8, 16), service_ms: float = 20) -> list[dict]:
     """Orders a second of emulated replicas that share one database, which each write locks for so many ms."""
     rows = []
     with seeded() as database:
@@ -216,7 +217,7 @@ def writes(held: Sequence[float] = (0, 1, 2, 4), counts: Sequence[int] = (1, 2, 
                 for count in counts:
                     found = load(shop.scale(count), "buy", clients=3 * count, seconds=1.5)
                     rows.append({"write_ms": write_ms, "replicas": count, "rate": found.rate, "failed": found.failed})
-                    say(f"{write_ms} ms held, {count} replicas: {found.rate:,.0f} orders/s")
+                    say(f"{write_ms} ms held, {counted(count, 'replica')}: {found.rate:,.0f} orders/s")
     return rows
 
 
@@ -251,7 +252,7 @@ NOTEBOOKS: dict[str, dict[str, tuple[Callable[[], list[dict]], str]]] = {"08": {
     "board": (board, f"browse, large seed; score: highest half second of a {RAMP_S} s ramp with p99 below {GOAL_MS} ms; "
                      "open loop; median of 3 in random order"),
     "replicas": (replicas, "emulated replicas of 20 ms behind least-connections; closed loop, 4 clients a replica, 2 s each"),
-    "policies": (policies, "8 emulated replicas of 20 ms, exponential, at 80 %; open loop, Poisson, a connection a request, 6 s"),
+    "policies": (policies, "8 emulated replicas of 20 ms, exponential, at 80 %; open loop, Poisson, a connection a request, 5 s"),
     "writes": (writes, "orders on emulated replicas of 20 ms that share one SQLite file, each write holding it for write_ms; "
                        "closed loop, 3 clients a replica, 1.5 s each"),
     "databases": (databases, "one process, large seed; closed loop, 16 clients"),

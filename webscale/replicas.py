@@ -12,6 +12,7 @@ from typing import Self
 import requests
 
 from webscale.balancer import POLICIES
+from webscale.claims import counted
 from webscale.proxies import PROXIES
 from webscale.servers import ServeError, Server, tell
 
@@ -114,7 +115,7 @@ class Replicas:
         if not self.balancer.alive:
             return f"<{self.name}, {len(self.replicas)} replicas, stopped>"
         running = sum(replica.alive for replica in self.replicas)
-        return f"<{self.name} at {self.url}, {running} replicas behind {self.balance}>"
+        return f"<{self.name} at {self.url}, {counted(running, 'replica')} behind {self.balance}>"
 
 
 def stop_all(balancers: list[Server], replicas: list[Server]) -> None:

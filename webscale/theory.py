@@ -165,13 +165,16 @@ class UslFit:
                 f"measured up to {number(self.measured_up_to)}>")
 
 
-def fit_usl(n: np.ndarray, throughput: np.ndarray) -> UslFit:
-    """The USL whose relative distance from the measured throughputs per second is least (Gunther 1993)."""
+def fit_usl(n: np.ndarray, throughput: np.ndarray, *, crosstalk: bool = True) -> UslFit:
+    """The USL whose relative distance from the measured throughputs per second is least (Gunther 1993).
+
+    Without crosstalk it is Amdahl's law: for those of whom it is known that they do not talk to each other.
+    """
     n, throughput = measurements(n, throughput)
     # n / throughput is a sum of three terms, none negative: what one does alone, what waits for a turn, what is
     # said between two. Times throughput / n the sum is 1, and what is missing is the relative error.
     terms = np.stack([np.ones_like(n), n, n * (n - 1)], axis=1) * (throughput / n)[:, np.newaxis]
-    choices = ([0], [1], [0, 1], [0, 2], [1, 2], [0, 1, 2])   # the fewest first: they win a tie
+    choices = [[0], [1], [0, 1]] + [[0, 2], [1, 2], [0, 1, 2]] * crosstalk   # the fewest first: they win a tie
     _, (alone, queued, talked) = min((weighed(terms, used) for used in choices), key=lambda fit: fit[0])
     one = float(alone + queued)
     return UslFit(1 / one, float(queued) / one, float(talked) / one, float(n.max()))

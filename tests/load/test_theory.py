@@ -359,6 +359,16 @@ def test_three_per_cent_of_noise_move_the_fit_by_a_few_per_cent():
     assert fit.at(n) == pytest.approx(usl(n, 1000, 0.03, 0.0005), rel=0.02)
 
 
+def test_without_crosstalk_the_fit_is_amdahls_law_even_where_there_is_some():
+    n = np.array([1, 2, 4, 8])
+
+    fit = fit_usl(n, usl(n, 100, 0.05, 0.01), crosstalk=False)
+
+    assert (fit.crosstalk, fit.peak) == (0, np.inf)
+    assert 0.05 < fit.contention < 0.2   # it takes the blame
+    assert fit_usl(n, usl(n, 100, 0.05, 0), crosstalk=False).contention == pytest.approx(0.05)
+
+
 def test_what_grows_faster_than_n_is_fitted_without_a_negative_contention():
     n, throughput = [1, 2, 4, 8], [100, 210, 430, 870]
 
