@@ -19,6 +19,10 @@ return 1e3 / load(server, clients=8, seconds=1).rate
     "one idle client": ("You measured with one idle client", """
 return 1 / load(server, clients=1, seconds=1).rate
 """),
+    "the known number": ("use the parameter", "return 0.020"),
+    "always one machine": ("use the parameter", """
+return 1 / load(shop, clients=8, seconds=1).rate
+"""),
 }
 
 SWEEP = """
@@ -28,6 +32,10 @@ MEASURE_MISTAKES = {
     "a closed loop": ("You measured in a closed loop", SWEEP.replace(
         'rate=rate, seconds=100 / rate, arrivals="poisson"', "clients=rate, seconds=1")),
     "constant arrivals": ("Your requests come evenly", SWEEP.replace(', arrivals="poisson"', "").replace("100 /", "20 /")),
+    "few samples": ("too few samples", SWEEP.replace("100 /", "30 /")),
+    "always one machine": ("Another machine", SWEEP.replace("load(server", "load(shop").replace("100 /", "20 /")),
+    "always the same rates": ("Use the parameter: over=rates", SWEEP.replace("over=rates", "over=[25, 35, 40]").replace("100 /", "20 /")),
+    "always one rate": ("Hand the rate on", SWEEP.replace("rate=rate, seconds=100 / rate", "rate=80, seconds=0.5")),
     "the means only": ("Return what sweep returns", SWEEP.replace("100 /", "20 /").replace("=rates)", "=rates).mean_ms")),
 }
 
@@ -44,7 +52,7 @@ return service_s + service_s * busy / 2 / (1 - busy)
 }
 
 REPLICAS = """
-if goal_s < service_s:
+if goal_s <= service_s:
     raise ValueError("too short")
 arrivals = arrival_times(rate, 10_000 / rate, "poisson")
 replicas = math.ceil(rate * service_s)
@@ -58,6 +66,7 @@ REPLICAS_MISTAKES = {
         "np.quantile(latencies(arrivals, service_s, replicas), 0.95)", "latencies(arrivals, service_s, replicas).mean()")),
     "a float": ("Replicas are counted", REPLICAS.replace("return replicas", "return replicas - 0.3")),
     "too few for the work": ("too small for the work alone", "return 1"),
+    "for ever": ("looks for a number for ever", REPLICAS.replace('if goal_s <= service_s:\n    raise ValueError("too short")\n', "")),
     "no ValueError": ("raise ValueError", REPLICAS.replace('raise ValueError("too short")', "return 64")),
     "a queue for each replica": ("give each replica a queue of its own?", REPLICAS.replace(
         "latencies(arrivals, service_s, replicas)", "latencies(replicas * arrivals, service_s, 1)")),
@@ -75,6 +84,10 @@ SHORTER = REHEARSE.replace("seconds=5", "seconds=3")
 REHEARSE_MISTAKES = {
     "a closed loop": ("You measured in a closed loop", SHORTER.replace('rate=rate, seconds=3, arrivals="poisson"', "clients=8, seconds=1")),
     "too short": ("Run for 5 seconds", REHEARSE.replace("seconds=5", "seconds=1")),
+    "always four": ("Did both runs have the same number", SHORTER.replace("replicas=replicas", "replicas=4")),
+    "another seed": ("different arrivals", SHORTER.replace("seconds=3", "seconds=3, seed=replicas")),
+    "no emulated machine": ("no machine of 20 ms", SHORTER.replace(", service_ms=20", "")),
+    "kept connections": ("Customers shared connections", SHORTER.replace(", keep_alive=False", "")),
     "only the p95": ("Return what load returned", SHORTER.replace("=False)", "=False).p95_ms")),
 }
 
@@ -96,7 +109,7 @@ def grade(lab):
     def graded(task, answer=None):
         for other in {*CHECKS} - {task}:
             assert lab.run(lab.cells[other]) is None
-        if task in ("service-time", "measure"):   # the checks of the latter stop the shop
+        if task in ("service-time", "measure"):   # an overload may have left a queue
             assert lab.run(lab.cells["machine"]) is None
         said = lab.run(lab.cells[task], answered(lab.cells[task].source, answer) if answer else None)
         results = [said] + [lab.run(lab.cells[check]) for check in CHECKS[task]]

@@ -14,7 +14,7 @@ preprocessors = pytest.importorskip("nbgrader.preprocessors", reason="nbgrader i
 ROOT = Path(__file__).parents[2]
 LAB = "01-middleware"   # graded here: its checks are the quickest
 # How many tasks each lab has, and words of its solution and of its hidden checks.
-LABS = {LAB: (2, ["send_with_id", "noon-{number}"]), "04-find-the-knee": (5, ["far_away", "quick_ms", "at_the_sale"])}
+LABS = {LAB: (2, ["send_with_id", "noon-{number}"]), "04-find-the-knee": (5, ["from_afar_s", "quick_ms", "at_the_sale", "fourth one", "four machines"])}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,13 @@ def test_the_student_version_has_neither_solutions_nor_hidden_checks(lab):
 
     assert text.count("raise NotImplementedError()") == tasks + 1   # and the sentence that announces them
     assert not [word for word in ("SOLUTION", "HIDDEN", *hidden) if word in text]
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_a_lab_has_fifteen_points(lab):
+    cells = nbformat.read(ROOT / "labs" / lab / f"{lab}.ipynb", 4).cells
+
+    assert sum(cell.metadata.get("nbgrader", {}).get("points", 0) for cell in cells) == 15
 
 
 def test_every_lab_is_known_here():
