@@ -14,14 +14,14 @@ CHECKS = {
 
 SERVICE_TIME_MISTAKES = {
     "milliseconds": ("in seconds", """
-return 1e3 / load(server, clients=8, seconds=1).rate
+return 1e3 / load(server, clients=8, seconds=0.5).rate
 """),
     "one idle client": ("You measured with one idle client", """
-return 1 / load(server, clients=1, seconds=1).rate
+return 1 / load(server, clients=1, seconds=0.5).rate
 """),
     "the known number": ("use the parameter", "return 0.020"),
     "always one machine": ("use the parameter", """
-return 1 / load(shop, clients=8, seconds=1).rate
+return 1 / load(shop, clients=8, seconds=0.5).rate
 """),
 }
 
@@ -30,7 +30,7 @@ return sweep(lambda rate: load(server, rate=rate, seconds=100 / rate, arrivals="
 """
 MEASURE_MISTAKES = {
     "a closed loop": ("You measured in a closed loop", SWEEP.replace(
-        'rate=rate, seconds=100 / rate, arrivals="poisson"', "clients=rate, seconds=1")),
+        'rate=rate, seconds=100 / rate, arrivals="poisson"', "clients=rate, seconds=0.3")),
     "constant arrivals": ("Your requests come evenly", SWEEP.replace(', arrivals="poisson"', "").replace("100 /", "20 /")),
     "few samples": ("too few samples", SWEEP.replace("100 /", "30 /")),
     "always one machine": ("Another machine", SWEEP.replace("load(server", "load(shop").replace("100 /", "20 /")),
