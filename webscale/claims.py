@@ -4,6 +4,7 @@ Whatever is printed here has the same shape for every measurement, so that stric
 each number that bears a unit, compares the sentence and not the machine.
 """
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
 
@@ -70,6 +71,12 @@ def number(value: float) -> str:
 def counted(count: float, what: str) -> str:
     """1 replica, or 2 replicas."""
     return f"{count:g} {what}{'' if count == 1 else 's'}"
+
+
+def joined(words: Iterable[str]) -> str:
+    """1, 2 and 4"""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def listed(numbers: dict[str, float]) -> str:

@@ -11,7 +11,7 @@ from ipywidgets import HBox, IntSlider, Layout, SelectionSlider, VBox
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from webscale.charts import INK, PERCENTILES, WIDTH, Figure, styled
-from webscale.claims import counted, number
+from webscale.claims import counted, joined, number
 from webscale.live import LIVE_DPI, as_png, picture_frame
 
 COLUMNS = ("replicas", "rate", "p50_ms", "p95_ms", "p99_ms")
@@ -33,7 +33,7 @@ class Knee:
             self.curves[f"p{each}_ms"], = self.axes.plot([], [], "o-", color=colour, markersize=6)
             self.axes.text(0.08 * place, 1.03, f"p{each}", transform=self.axes.transAxes, color=colour, weight="bold")
         self.goal = self.axes.axhline(0, color=INK, linestyle="--", linewidth=1.8)
-        self.word = self.axes.text(1, 0, "", transform=self.axes.get_yaxis_transform(), ha="right", va="bottom",
+        self.word = self.axes.text(1, 0, "", transform=self.axes.get_yaxis_transform(), va="bottom",
                                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
         self.best = self.axes.axvline(0, color=INK, linestyle=":", linewidth=1.8)
 
@@ -41,15 +41,18 @@ class Knee:
         """The figure of these replicas, with the goal and the highest rate that meets it."""
         rows = [row for row in self.rows if row["replicas"] == replicas]
         if not rows:
-            raise ValueError(f"Nothing was measured with {replicas:g} replicas; there are: {listed(counts(self.rows))}.")
+            raise ValueError(f"Nothing was measured with {replicas:g} replicas; there are: {listed(self.rows)}.")
         for name, curve in self.curves.items():
             curve.set_data([row["rate"] for row in rows], [row[name] for row in rows])
         best = best_rate(rows, self.name, goal_ms)
         self.title.set_text(finding(rows, self.percent, goal_ms, best))
         self.goal.set_ydata([goal_ms, goal_ms])
-        self.word.set(y=goal_ms, text=f"the goal: p{self.percent} within {number(goal_ms)} ms ")
+        most = max(row["rate"] for row in self.rows)
+        left = rows[-1]["rate"] > most / 2   # the curves end at the right: the word stays clear of them
+        self.word.set(x=0 if left else 1, y=goal_ms, ha="left" if left else "right",
+                      text=f" the goal: p{self.percent} within {number(goal_ms)} ms ")
         self.best.set_xdata([best, best])
-        self.axes.set(xlim=(0, 1.03 * max(row["rate"] for row in self.rows)),
+        self.axes.set(xlim=(0, 1.03 * most),
                       ylim=(0, max(top_ms(self.rows, self.name), 1.2 * goal_ms)))
         return self
 
@@ -97,7 +100,7 @@ class KneeExplorer(VBox):
 
     def __repr__(self) -> str:
         return (f"<knee explorer: p{self.knee.percent} of {len(self.knee.rows)} measurements; replicas: "
-                f"{listed(counts(self.knee.rows))}>")
+                f"{listed(self.knee.rows)}>")
 
     def _repr_mimebundle_(self, **options: object) -> dict:
         return {**super()._repr_mimebundle_(**options), "text/plain": repr(self)}
@@ -122,10 +125,9 @@ def counts(rows: list[dict]) -> list[float]:
     return sorted({row["replicas"] for row in rows})
 
 
-def listed(values: Iterable[float]) -> str:
-    """1, 2 and 4"""
-    *most, last = [f"{value:g}" for value in values]
-    return f"{', '.join(most)} and {last}" if most else last
+def listed(rows: list[dict]) -> str:
+    """The numbers of replicas that were measured, in words: 1, 2 and 4."""
+    return joined(f"{count:g}" for count in counts(rows))
 
 
 def best_rate(rows: list[dict], name: str, goal_ms: float) -> float:
@@ -143,7 +145,8 @@ def finding(rows: list[dict], percent: int, goal_ms: float, best: float) -> str:
     who = counted(rows[0]["replicas"], "replica")
     if not best:
         return f"{who}: no rate that was measured has a p{percent} within {number(goal_ms)} ms"
-    end = "the highest that was measured" if best == rows[-1]["rate"] else "and not beyond"
+    higher = [row["rate"] for row in rows if row["rate"] > best]
+    end = f"and not at {number(higher[0])}" if higher else "the highest that was measured"
     return f"{who}: p{percent} within {number(goal_ms)} ms up to {number(best)} requests/s, {end}"
 
 

@@ -6,11 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
 from webscale.charts import ACCENT, COLOURS, FAINT, INK, QUIET, WIDTH, Figure, blank, styled
+from webscale.claims import joined
 from webscale.load import Sweep
 from webscale.results import BEYOND, LoadResult
 
 WHEEL = (COLOURS["crud"], ACCENT, COLOURS["feature"], COLOURS["controller"], QUIET)
 LINES = ("-", "--", "-.", ":")
+FEW = 6   # runs: so many sizes can be read one by one
 
 
 @styled
@@ -115,10 +117,12 @@ def named(axes: Axes, name: str, x: float, y: float, colour: str) -> None:
 
 
 def method(runs: "Sequence[LoadResult]", emulated: bool = False) -> str:
-    """How it was measured: which loop, how many requests, whether the machines are emulated or the generator was the limit."""
+    """How it was measured: the loop, the requests of each run, whether machines are emulated or the generator was the limit."""
     runs = list(runs)
-    loops = " and ".join(f"{loop} loop" for loop in dict.fromkeys(run.loop for run in runs))
-    words = [loops, f"n = {sum(len(run.done) for run in runs):,}"]
+    loops = joined(f"{loop} loop" for loop in dict.fromkeys(run.loop for run in runs))
+    sizes = [len(run.done) for run in runs]
+    words = [loops, "n = " + (joined(map("{:,}".format, sizes)) if len(sizes) <= FEW else f"{min(sizes):,} to {max(sizes):,} each")]
     words += ["emulated machine"] if emulated else []
-    words += ["the generator was the limit of some"] if any(run.generator_limited for run in runs) else []
+    limited = sum(run.generator_limited for run in runs)
+    words += [f"the generator was the limit{' of some' if limited < len(runs) else ''}"] if limited else []
     return "(" + ", ".join(words) + ")"

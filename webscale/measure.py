@@ -135,7 +135,7 @@ def serve_row(lever: Lever, database: str) -> object:
 def shares(server: object, what: Scenario, rate: float = 60, seconds: float = 2) -> np.ndarray:
     """Which share of the server's time each step of the scenario takes, at a rate that leaves it at ease."""
     run = load(server, what, rate=rate, seconds=seconds)
-    spent = np.bincount(run.step, weights=run.service_ms, minlength=len(what.steps))
+    spent = np.bincount(run.step, weights=run.stopwatch_ms, minlength=len(what.steps))
     return spent / spent.sum()
 
 

@@ -45,7 +45,7 @@ class LoadResult:
         return 1e3 * (self.done - self.intended)
 
     @property
-    def service_ms(self) -> np.ndarray:
+    def stopwatch_ms(self) -> np.ndarray:
         """From the moment of sending to the end of the answer: what a stopwatch in the client shows."""
         return 1e3 * (self.done - self.sent)
 

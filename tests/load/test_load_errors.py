@@ -130,5 +130,5 @@ def test_a_generator_that_breaks_says_its_last_words(shop, monkeypatch):
 def test_no_figure_is_ever_nan(shop):
     result = load(shop, rate=100, seconds=0.5)
 
-    for values in (result.latency_ms, result.service_ms, result.lateness_ms):
+    for values in (result.latency_ms, result.stopwatch_ms, result.lateness_ms):
         assert np.isfinite(values).all()
