@@ -14,8 +14,9 @@ from ipywidgets import Button, HBox, IntSlider, Label, Layout, ToggleButton, Tog
 from webscale.charts import Figure
 from webscale.claims import counted
 from webscale.live import FRAME_S, LivePicture, UnderWay, picture_frame, run_figure
-from webscale.load import Plan, load, whole
+from webscale.load import load, whole
 from webscale.results import LoadResult
+from webscale.runs import Plan
 from webscale.servers import serve
 from webscale.traffic import Scenario
 

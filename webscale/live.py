@@ -26,8 +26,8 @@ from PIL import Image as Pixels
 
 from webscale.charts import COLOURS, INK, PERCENTILES, WIDTH, Figure, styled
 from webscale.claims import number
-from webscale.load import Gathered, NotMeasurable, Plan
 from webscale.results import BEYOND, LoadResult
+from webscale.runs import Gathered, NotMeasurable, Plan
 
 FRAME_S = 0.2       # between two updates
 WINDOW_S = 0.5      # there is a point for each

@@ -11,10 +11,10 @@ from typing import Self
 
 import requests
 
+from webscale.background import ServeError, Server, tell
 from webscale.balancer import POLICIES
 from webscale.claims import counted
 from webscale.proxies import PROXIES
-from webscale.servers import ServeError, Server, tell
 
 MOST = 64
 AT_ONCE = 4   # replicas that start side by side

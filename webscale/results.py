@@ -10,7 +10,7 @@ import numpy as np
 from webscale.claims import number
 
 LATE_S = 0.5e-3      # a generator that sends later than this (p99) has become part of what it measures,
-LATE_SHARE = 0.2     # unless that is little beside the median latency
+LATE_SHARE = 0.2     # unless that is little beside what the run is to show, or beside the median latency
 MOST_CPU = 0.8       # of one core
 BEYOND = 10          # so many samples must lie beyond a percentile, or it is a matter of chance
 SHOWN = (50, 95, 99)
@@ -127,7 +127,7 @@ class LoadResult:
             found.append(f"the generator used {self.cpu:.0%} of a core")
         if self.loop == "open" and len(self.supported) > 1:
             late_ms = float(np.quantile(self.lateness_ms, self.supported[-1] / 100))
-            may_ms = self.effect_ms / 10 or max(1e3 * LATE_S, LATE_SHARE * float(np.median(self.latency_ms)))
+            may_ms = LATE_SHARE * self.effect_ms or max(1e3 * LATE_S, LATE_SHARE * float(np.median(self.latency_ms)))
             if late_ms > may_ms:
                 found.append(f"its sends were {number(late_ms)} ms late (p{self.supported[-1]}), and {number(may_ms)} ms would be bearable")
         return found

@@ -4,6 +4,7 @@
     trace.table()
 """
 import math
+import re
 import secrets
 import textwrap
 import time
@@ -19,6 +20,7 @@ from webscale.source import Line, lines_of
 RECORD_TIMEOUT_S = 2    # how long the server may take to send what it recorded, after its response
 ANSWER_TIMEOUT_S = 30   # how long it may take to answer at all
 LAYERS = ("middleware", "router", "app")
+BRINGS_ROWS = re.compile(r"^\s*(SELECT|WITH)\b|\bRETURNING\b")
 REFUSED = "The server program answered by itself: this request never reached the application, so no stage saw it."
 
 
@@ -364,13 +366,20 @@ def said_sql(stage: Stage) -> str:
     """The statement, shortened, and how many rows it brought."""
     if stage.sql is None or stage.kind == "crud":
         return ""
-    return f"{textwrap.shorten(stage.sql, 60, placeholder=' …')} → {stage.rows} {'row' if stage.rows == 1 else 'rows'}"
+    return f"{textwrap.shorten(stage.sql, 60, placeholder=' …')} {said_rows(stage)}".rstrip()
+
+
+def said_rows(stage: Stage) -> str:
+    """How many rows the statement brought; nothing for one that brings none by its nature, such as an INSERT."""
+    if not BRINGS_ROWS.search(stage.sql):
+        return ""
+    return f"→ {stage.rows} {'row' if stage.rows == 1 else 'rows'}"
 
 
 def said_result(stage: Stage) -> str:
     """The type of what it returned; of a crud function, which returns rows, how many."""
-    if stage.kind == "crud" and stage.rows is not None:
-        return f"→ {stage.rows} {'row' if stage.rows == 1 else 'rows'}"
+    if stage.kind == "crud" and stage.sql is not None:
+        return said_rows(stage)
     return f"→ {stage.result}" if stage.result not in ("", "NoneType") else ""
 
 

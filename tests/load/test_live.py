@@ -15,7 +15,8 @@ from nbclient import NotebookClient
 from rude_servers import generators
 
 from webscale.live import LINES, Timeline, View, drawn, headline, run_figure
-from webscale.load import NotMeasurable, load
+from webscale.load import load
+from webscale.runs import NotMeasurable
 
 CELLS = [
     "from webscale.servers import serve\nfrom webscale.load import load\nshop = serve('01-monolith')",

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from rude_servers import OK, generators, rude
 
-from webscale import load as module
-from webscale.load import NotMeasurable, load
+from webscale import runs
+from webscale.load import load
 from webscale.servers import serve
 from webscale.traffic import Scenario, Step
 
@@ -114,12 +114,12 @@ def test_a_target_that_is_none_is_refused(target):
 
 
 def test_a_run_too_late_for_its_effect_is_repeated_once_and_then_not_measurable(shop):
-    with pytest.raises(NotMeasurable, match=r"effect of 0.001 ms cannot be shown now: its sends were .* and before"):
+    with pytest.raises(runs.NotMeasurable, match=r"effect of 0.001 ms cannot be shown now: its sends were .* and before"):
         load(shop, rate=400, seconds=1, effect_ms=0.001)
 
 
 def test_a_generator_that_breaks_says_its_last_words(shop, monkeypatch):
-    monkeypatch.setattr(module, "GENERATOR", "webscale.no_such_module")
+    monkeypatch.setattr(runs, "GENERATOR", "webscale.no_such_module")
 
     with pytest.raises(RuntimeError, match="No module named webscale.no_such_module"):
         load(shop, rate=10, seconds=1)

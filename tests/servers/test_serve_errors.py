@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from webscale import servers, stages
+from webscale import background, stages
 from webscale.servers import ServeError, after, before, serve
 
 STAGES = {
@@ -96,9 +96,9 @@ def test_the_log_of_a_start_that_failed_stays_as_long_as_its_error(example_of):
 
 
 def test_a_server_that_is_not_ready_in_time_is_given_up_and_ended(monkeypatch, reader):
-    monkeypatch.setattr(servers, "READY_WITHIN_S", 0.5)
+    monkeypatch.setattr(background, "READY_WITHIN_S", 0.5)
     started = []
-    monkeypatch.setattr(servers, "start", lambda *args, start=servers.start: started.append(start(*args)) or started[0])
+    monkeypatch.setattr(background, "start", lambda *args, start=background.start: started.append(start(*args)) or started[0])
 
     with pytest.raises(ServeError, match="Slow was not ready within 0.5 s"):
         serve(stage="Slow")
@@ -108,7 +108,7 @@ def test_a_server_that_is_not_ready_in_time_is_given_up_and_ended(monkeypatch, r
 def test_an_interrupt_while_a_server_starts_ends_it(monkeypatch, reader):
     def interrupted(*_):
         raise KeyboardInterrupt
-    monkeypatch.setattr(servers.Server, "begin", interrupted)
+    monkeypatch.setattr(background.Server, "begin", interrupted)
 
     with pytest.raises(KeyboardInterrupt) as kept:   # as IPython keeps it, and with it the half-made server
         serve()

@@ -98,6 +98,13 @@ def test_a_crud_call_has_its_sql_and_its_rows(buy):
     assert stage.out["returns"]["name"] == "Teapot"
 
 
+def test_rows_are_told_of_statements_that_bring_some(buy):
+    trace = buy()
+
+    assert trace.stage("catalog.crud.take_from_stock").text == "→ 1 row"
+    assert trace.stage("orders.crud.insert_line").text == ""
+
+
 def test_the_source_shows_the_file_with_an_arrow_at_each_line_that_ran(shop):
     text = trace(shop, "GET", "/products/999").source("catalog.feature")
 
