@@ -20,7 +20,7 @@ from webscale.source import Line, lines_of
 RECORD_TIMEOUT_S = 2    # how long the server may take to send what it recorded, after its response
 ANSWER_TIMEOUT_S = 30   # how long it may take to answer at all
 LAYERS = ("middleware", "router", "app")
-BRINGS_ROWS = re.compile(r"^\s*(SELECT|WITH)\b|\bRETURNING\b")
+BRINGS_NONE = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b(?!.*\bRETURNING\b)", re.IGNORECASE | re.DOTALL)
 REFUSED = "The server program answered by itself: this request never reached the application, so no stage saw it."
 
 
@@ -371,7 +371,7 @@ def said_sql(stage: Stage) -> str:
 
 def said_rows(stage: Stage) -> str:
     """How many rows the statement brought; nothing for one that brings none by its nature, such as an INSERT."""
-    if not BRINGS_ROWS.search(stage.sql):
+    if BRINGS_NONE.match(stage.sql):
         return ""
     return f"→ {stage.rows} {'row' if stage.rows == 1 else 'rows'}"
 
