@@ -2,6 +2,7 @@
 import _thread
 import asyncio
 import statistics
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -111,7 +112,15 @@ def test_to_cancel_it_ends_the_generator(shop):
     assert generators() == []
 
 
-def test_an_interrupt_ends_the_generator(shop):
+@pytest.fixture
+def interruptible():
+    """Ctrl-C reaches this process, even if it was started in a shell's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_ends_the_generator(shop, interruptible):
     threading.Timer(1.5, _thread.interrupt_main).start()
 
     with pytest.raises(KeyboardInterrupt):
