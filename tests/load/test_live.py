@@ -1,8 +1,8 @@
 """Runs that are looked on: the same result, a picture that moves, and an end whenever one wants it."""
 import _thread
 import asyncio
-import statistics
 import signal
+import statistics
 import threading
 import time
 from dataclasses import replace
